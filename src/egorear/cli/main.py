@@ -1,0 +1,94 @@
+"""`egorear COMMAND …`: finds the command, runs it, turns failures into one sentence and an exit code.
+
+Exit codes: 0 done, 1 failed or interrupted, 2 bad input. Nothing heavy is imported here, so that
+`egorear --help` answers at once; each command lives in the module of its name.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+
+import egorear
+from egorear.errors import UserError
+
+COMMANDS = {
+    "demo": "shipped frames and weights to poses, error and pictures, offline",
+    "predict": "image folders, one video per camera, or a dataset split to poses.npz",
+    "evaluate": "score a poses.npz against a dataset",
+    "synth": "render training data for any rig",
+    "fit": "train one stage from a YAML configuration (also: validate, test)",
+    "validate": "run the validation of a training stage",
+    "test": "run the test of a training stage",
+    "rig": "show, check or convert a rig and its calibration",
+    "weights": "import published checkpoints, list what ships",
+    "info": "versions and devices, for bug reports",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    argv = sys.argv[1:] if argv is None else argv
+    # Spinning OpenMP threads make torch ten times slower on busy cores; this must precede its import.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    debug = "--debug" in argv
+    argv = [a for a in argv if a != "--debug"]
+    if not argv or argv[0] in ("-h", "--help"):
+        print(_help())
+        return 0
+    if argv[0] == "--version":
+        print(f"egorear {egorear.__version__}")
+        return 0
+    name = argv[0]
+    if name not in COMMANDS:
+        print(f"egorear: error: there is no command '{name}'; try: egorear --help", file=sys.stderr)
+        return 2
+    try:
+        return _run(name, argv[1:])
+    except UserError as error:
+        if debug:
+            raise
+        print(f"egorear {name}: error: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if debug or (error.name or "").startswith("egorear"):
+            raise
+        print(
+            f"egorear {name}: error: this command needs the package '{error.name}'; "
+            "install the extra that brings it (see README: Install)",
+            file=sys.stderr,
+        )
+        return 2
+    except KeyboardInterrupt:
+        print(f"\negorear {name}: interrupted; what was written is whole", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(name: str, argv: list[str]) -> int:
+    module = importlib.import_module(f"egorear.cli.{'fit' if name in ('validate', 'test') else name}")
+    if name in ("fit", "validate", "test"):
+        return module.run_lightning(name, argv) or 0
+    parser = argparse.ArgumentParser(prog=f"egorear {name}", description=COMMANDS[name])
+    module.add_arguments(parser)
+    try:
+        args = parser.parse_args(argv)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 2
+    return module.run(args) or 0
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    rows = "\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items())
+    return (
+        "usage: egorear COMMAND [options]     (egorear COMMAND --help tells them)\n\n"
+        f"{egorear.__doc__}\n\ncommands:\n{rows}\n\n"
+        "  --debug after any command shows the traceback of an error"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

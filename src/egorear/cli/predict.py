@@ -1,0 +1,176 @@
+"""`egorear predict SOURCE… --rig F --out DIR`: images, videos or a dataset split to `poses.npz` and overlays."""
+
+import argparse
+import itertools
+import json
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from egorear.errors import UserError
+from egorear.tracking.weights import DEFAULT
+
+if TYPE_CHECKING:
+    from egorear.geometry.rig import Rig
+    from egorear.poses import Poses
+    from egorear.tracking.sources import Frame, Source
+    from egorear.tracking.tracker import PoseTracker, TrackedPose
+
+JPEG_QUALITY = 90
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `egorear predict`."""
+    parser.add_argument(
+        "sources", nargs="+", metavar="SOURCE",
+        help="view=FOLDER or view=VIDEO for each camera; or one folder with a folder per view; "
+        "or, with --split, a dataset in the Ego4View layout",
+    )  # fmt: skip
+    parser.add_argument("--rig", metavar="F", help="rig JSON, or ego4view_syn, ego4view_rw (dataset: its own)")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for poses.npz")
+    parser.add_argument("--split", choices=("train", "validation", "test"), help="split of a dataset")
+    parser.add_argument("--weights", default=DEFAULT, metavar="W", help=f"name, folder or Hub id (default {DEFAULT})")
+    parser.add_argument("--overlays", action="store_true", help="also draw DIR/overlays/FRAME.jpg")
+    parser.add_argument("--batch", type=int, default=8, metavar="N", help="frames at once (default 8)")
+    parser.add_argument("--device", default="cpu", metavar="D", help="cpu (default), cuda, cuda:1, mps ...")
+    parser.add_argument("--fps", type=float, metavar="F", help="frames a second (default: the video's, else 1)")
+    parser.add_argument("--json", action="store_true", help="tell the result as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predicts and writes; nothing is written to `poses.npz` before the last frame is done."""
+    if args.batch < 1:
+        raise UserError(f"--batch is {args.batch} but must be at least 1")
+    if args.fps is not None and not 0 < args.fps < 1e6:
+        raise UserError(f"--fps is {args.fps} but must be a positive number of frames a second")
+    check_writable(args.out)
+
+    from egorear.geometry.calibration import read_rig
+    from egorear.tracking.sources import open_source
+    from egorear.tracking.tracker import PoseTracker
+
+    rig = None if args.rig is None else read_rig(args.rig)
+    source = open_source(args.sources, rig, args.split, args.fps)
+    tracker = PoseTracker.from_pretrained(args.weights, args.device)
+    started = time.monotonic()
+    poses = predict(tracker, source, args.batch, args.out / "overlays" if args.overlays else None)
+    poses.save(args.out / "poses.npz")
+    seconds = time.monotonic() - started
+    if args.json:
+        result = {"poses": str(args.out / "poses.npz"), "frames": len(poses), "seconds": round(seconds, 3)}
+        result |= {"model_id": poses.model_id, "rig_hash": poses.rig_hash, "remarks": source.remarks}
+        print(json.dumps(result | ({"overlays": str(args.out / "overlays")} if args.overlays else {})))
+    else:
+        also = f", overlays in {args.out / 'overlays'}" if args.overlays else ""
+        print(f"{len(poses)} poses in {args.out / 'poses.npz'}{also} ({len(poses) / seconds:.1f} frames/s)")
+    return 0
+
+
+def predict(tracker: "PoseTracker", source: "Source", batch: int, overlays: Path | None = None) -> "Poses":
+    """Poses of all frames of a source, progress on stderr; draws into the folder `overlays` on the way.
+
+    What a user should know is said on stderr, and gathered in `source.remarks`.
+    """
+    import torch
+
+    from egorear.geometry.skeleton import EGO4VIEW
+    from egorear.poses import Poses
+
+    tracked: list[TrackedPose] = []
+    names: list[str] = []
+    timestamps: list[float] = []
+    rig_hash, said = "", set()
+    for remark in source.remarks:
+        print(f"note: {remark}", file=sys.stderr)
+    for frames in _with_progress(_batches(source, batch), len(source)):
+        rig = frames[0].rig
+        rig_hash = rig_hash or rig.hash()
+        for remark in tracker.remarks(rig):
+            # Once per rig's name, not for each recording's own extrinsics.
+            if (key := (rig.name, remark.split("(")[0])) not in said:
+                said.add(key)
+                source.remarks.append(remark)
+                print(f"note: {remark}", file=sys.stderr)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # the same remarks
+            poses = tracker.predict([frame.images for frame in frames], rig)
+        tracked.append(poses)
+        names += [frame.name for frame in frames]
+        timestamps += [frame.timestamp for frame in frames]
+        if overlays is not None:
+            for frame, joints in zip(frames, poses.joints, strict=True):
+                _draw(overlays, frame, joints)
+    return Poses(
+        joints=torch.cat([poses.joints for poses in tracked]).numpy(),
+        confidence=torch.cat([poses.confidence for poses in tracked]).numpy(),
+        frame_names=names,
+        timestamps=torch.tensor(timestamps, dtype=torch.float64).numpy(),
+        rig_hash=rig_hash,
+        model_id=tracker.model_id,
+        joint_names=EGO4VIEW.names,
+    )
+
+
+def check_writable(folder: Path) -> None:
+    """Makes the folder if need be.
+
+    Raises:
+        UserError: files cannot be written there.
+    """
+    from egorear.files import atomic_write
+
+    probe = folder / ".writable"
+    with atomic_write(probe):
+        pass
+    probe.unlink(missing_ok=True)
+
+
+def write_jpeg(path: Path, picture) -> None:
+    """Writes an RGB picture atomically."""
+    import cv2
+
+    from egorear.files import atomic_write
+
+    data = cv2.imencode(".jpg", picture[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))[1].tobytes()
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def _draw(folder: Path, frame: "Frame", joints) -> None:
+    from egorear.viewer.overlay import draw_views
+
+    write_jpeg(folder / f"{frame.name}.jpg", draw_views(frame.images, frame.rig, joints, title=frame.name))
+
+
+def _batches(source: "Source", size: int) -> "Iterator[list[Frame]]":
+    """Consecutive frames of one rig, at most `size` of them."""
+    hashes: dict[int, tuple[Rig, str]] = {}
+
+    def rig_of(frame: "Frame") -> str:
+        # Rigs are kept beside their hash, so that an id is never given to another one.
+        return hashes.setdefault(id(frame.rig), (frame.rig, frame.rig.hash()))[1]
+
+    for _, frames in itertools.groupby(source, rig_of):
+        while batch := list(itertools.islice(frames, size)):
+            yield batch
+
+
+def _with_progress(batches: "Iterator[list[Frame]]", total: int) -> "Iterator[list[Frame]]":
+    """The batches, with a bar on a terminal and a line now and then elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    console = Console(file=sys.stderr)
+    columns = ("predicting", BarColumn(), MofNCompleteColumn(), "frames", TimeRemainingColumn())
+    every = max(1000, total // 100)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        bar, done = progress.add_task("", total=total), 0
+        for batch in batches:
+            yield batch
+            done += len(batch)
+            progress.update(bar, completed=done)
+            if not console.is_terminal and (done % every < len(batch) or done == total):
+                print(f"{done}/{total} frames", file=sys.stderr, flush=True)

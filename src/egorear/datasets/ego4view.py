@@ -1,0 +1,278 @@
+"""Readers of Ego4View-Syn and Ego4View-RW (EgoRear, ICCV 2025) as they are published; layouts in docs/data.md.
+
+Only folders are listed when a dataset is opened (frames: those that have a JSON); images and truth are read when
+asked for. Data written by `SynWriter` are read by `Ego4ViewSyn`.
+"""
+
+import os
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from egorear.datasets.images import find_image, read_image
+from egorear.datasets.sample import Sample
+from egorear.datasets.truth import StoredTruth, read_joints, read_truth
+from egorear.datasets.writer import ASPECT_TOLERANCE, IMAGE_FOLDER, SPLITS
+from egorear.errors import UserError
+from egorear.files import read_json
+from egorear.geometry.camera import Camera
+from egorear.geometry.rig import Rig, ego4view_rw, ego4view_syn
+from egorear.geometry.rig_file import rigid_from_list
+
+
+class Ego4View(Dataset[Sample], ABC):
+    """One split of a dataset in the Ego4View layout, frames in natural order (frame_9 before frame_10).
+
+    image_size: pixels of the images delivered, one number for squares or (width, height). views: those delivered, in
+    this order (default: all). rig: cameras at the calibrated size; default `{root}/rig.json` or else the published.
+
+    Raises:
+        UserError: the split's list, a folder it names or every frame is missing.
+    """
+
+    JSON_FOLDER: str
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: str = "train",
+        image_size: int | tuple[int, int] = 256,
+        views: Sequence[str] | None = None,
+        rig: Rig | None = None,
+    ) -> None:
+        self.root = Path(root)
+        self.split = split
+        self.image_size = (image_size, image_size) if isinstance(image_size, int) else image_size
+        if rig is None:
+            own = self.root / "rig.json"
+            rig = Rig.load(own) if own.exists() else self.published_rig()
+        self.rig = rig if views is None else rig.select(views)
+        self._delivered_rig = self.rig.resized(*self.image_size)
+        self._folders: list[str] = []  # of sequences, relative to root, with "/" on every system
+        self._folder_of: list[int] = []
+        self._files: list[str] = []
+        for folder in self._sequences(read_split(self.root, split)):
+            files = _json_files(self.root / folder / self.JSON_FOLDER)
+            self._folder_of += [len(self._folders)] * len(files)
+            self._files += files
+            self._folders.append(folder)
+        if not self._files:
+            raise UserError(f"{self.root}: split '{split}' has no frame ({self.JSON_FOLDER}/*.json)")
+
+    @staticmethod
+    @abstractmethod
+    def published_rig() -> Rig:
+        """The dataset's own calibration."""
+
+    @abstractmethod
+    def _sequences(self, lines: list[str]) -> Iterator[str]:
+        """Folders of the sequences that the lines of a split's list name."""
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    @property
+    def names(self) -> list[str]:
+        """Every frame's name: its sequence's folder and stem, "character/sequence/stem"."""
+        return self._names
+
+    @cached_property
+    def _names(self) -> list[str]:
+        folders = (self._folders[index] for index in self._folder_of)
+        return [f"{folder}/{_stem(file)}" for folder, file in zip(folders, self._files, strict=True)]
+
+    def joints(self, index: int) -> tuple[Float[np.ndarray, "J 3"], str | None]:
+        """Truth for an evaluation: joints (m, device frame) and the action, if the dataset tells it."""
+        return read_joints(self.json_path(index))
+
+    def truth(self, index: int) -> StoredTruth:
+        """Everything the frame's JSON tells, pixels as calibrated. No image is read."""
+        return read_truth(self.json_path(index), self.rig.views)
+
+    def calibration(self, index: int) -> Rig:
+        """The rig of a frame, cameras at the calibrated size."""
+        return self.rig
+
+    def json_path(self, index: int) -> Path:
+        """The frame's JSON file."""
+        return self.root / self._folders[self._folder_of[index]] / self.JSON_FOLDER / self._files[index]
+
+    def image_path(self, index: int, view: str) -> Path:
+        """The frame's image of a view.
+
+        Raises:
+            UserError: there is none.
+        """
+        folder = self.root / self._folders[self._folder_of[index]] / IMAGE_FOLDER / f"camera_{view}"
+        return find_image(folder, _stem(self._files[index]))
+
+    def __getitem__(self, index: int) -> Sample:
+        """Reads one frame.
+
+        Raises:
+            UserError: an image or a joint is missing or damaged; the sentence names the file.
+        """
+        truth = self.truth(index)
+        width, height = self.image_size
+        images, joints_2d = [], []
+        for view, pixels in zip(self.rig.views, torch.from_numpy(truth.joints_2d), strict=True):
+            camera = self.rig.cameras[view]
+            images.append(self._image(self.image_path(index, view), camera))
+            scale = torch.tensor([width / camera.width, height / camera.height], dtype=pixels.dtype)
+            joints_2d.append((pixels + 0.5) * scale - 0.5)
+        rig = replace(self._delivered_rig, T_camera_device=self.calibration(index).T_camera_device)
+        pixels = torch.stack(joints_2d)
+        visible = None if truth.visible is None else torch.from_numpy(truth.visible)
+        if visible is None:
+            cameras = rig.cameras.values()
+            visible = torch.stack([camera.contains(p) for camera, p in zip(cameras, pixels, strict=True)])
+        return Sample(
+            images=torch.stack(images),
+            joints=torch.from_numpy(truth.joints).float(),
+            joints_2d=pixels.float(),
+            visible=visible,
+            rig=rig,
+            name=f"{self._folders[self._folder_of[index]]}/{_stem(self._files[index])}",
+        )
+
+    def _image(self, path: Path, camera: Camera) -> UInt8[Tensor, "3 H W"]:
+        image = read_image(path)
+        height, width = image.shape[:2]
+        if abs(width * camera.height / (height * camera.width) - 1) > ASPECT_TOLERANCE:
+            raise UserError(
+                f"{path} is {width}x{height} but must have the aspect ratio of its calibration, "
+                f"{camera.width}x{camera.height}"
+            )
+        if (width, height) != self.image_size:
+            image = cv2.resize(image, self.image_size, interpolation=cv2.INTER_AREA)
+        return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+
+
+class Ego4ViewSyn(Ego4View):
+    """Ego4View-Syn, and what `SynWriter` writes: lists name characters, all whose sequences belong to the split."""
+
+    JSON_FOLDER = "json_smplx_gendered"
+
+    @staticmethod
+    def published_rig() -> Rig:
+        return ego4view_syn()
+
+    def _sequences(self, lines: list[str]) -> Iterator[str]:
+        for character in lines:
+            for sequence in sorted(_folders(self.root / character), key=natural_order):
+                yield f"{character}/{sequence}"
+
+
+class Ego4ViewRW(Ego4View):
+    """Ego4View-RW: lists name sequences, each with the extrinsics of its recording in a metadata file."""
+
+    JSON_FOLDER = "json_smplx"
+
+    @staticmethod
+    def published_rig() -> Rig:
+        return ego4view_rw()
+
+    def _sequences(self, lines: list[str]) -> Iterator[str]:
+        self._rigs: dict[str, Rig] = {}
+        for sequence in lines:
+            _folders(self.root / sequence)  # refuses a folder that is missing
+            yield sequence
+
+    def calibration(self, index: int) -> Rig:
+        folder = self._folders[self._folder_of[index]]
+        parent, _, sequence = folder.rpartition("/")
+        # Only the sequence's own name is cut: the release cuts the whole path, which a '-' in the root breaks.
+        path = self.root / parent / f"{sequence.split('-')[0]}_metadata.json"
+        key = str(path)
+        if key not in self._rigs:
+            self._rigs[key] = self.rig.with_extrinsics(_extrinsics(path, self.rig.views))
+        return self._rigs[key]
+
+
+def open_ego4view(
+    root: str | Path,
+    split: str = "train",
+    image_size: int | tuple[int, int] = 256,
+    views: Sequence[str] | None = None,
+    rig: Rig | None = None,
+) -> Ego4View:
+    """Opens either dataset: the lists of Ego4View-RW name folders in folders, those of Ego4View-Syn do not."""
+    kind = Ego4ViewRW if any("/" in line for line in read_split(Path(root), split)) else Ego4ViewSyn
+    return kind(root, split, image_size, views, rig)
+
+
+def read_split(root: Path, split: str) -> list[str]:
+    """The lines of a split's list, in its order.
+
+    Raises:
+        UserError: there is no such split, the list cannot be read, or a line is no folder below the root.
+    """
+    if split not in SPLITS:
+        raise UserError(f"'{split}' is no split of {root}; there are {', '.join(SPLITS)}")
+    path = root / f"{split}.txt"
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"cannot read the list of frames {path}: {reason}") from error
+    lines = [line.strip().rstrip("/") for line in text.splitlines() if line.strip()]
+    for line in lines:
+        if line.startswith("/") or "\\" in line or {"", ".", ".."} & set(line.split("/")):
+            raise UserError(f"{path}: '{line}' must be the path of a folder inside {root}")
+    return list(dict.fromkeys(lines))
+
+
+def natural_order(text: str) -> list[tuple[int, str]]:
+    """A sort key by which numbers inside names count as numbers."""
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", text)]
+
+
+def _folders(path: Path) -> list[str]:
+    try:
+        with os.scandir(path) as entries:
+            return [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
+    except OSError as error:
+        raise UserError(f"cannot list {path}, which a split names: {error.strerror or error}") from error
+
+
+def _json_files(path: Path) -> list[str]:
+    """File names in natural order of their stems; none if the folder is missing (a sequence being written)."""
+    try:
+        with os.scandir(path) as entries:
+            names = [entry.name for entry in entries]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UserError(f"cannot list {path}: {error.strerror or error}") from error
+    frames = [name for name in names if name.lower().endswith(".json") and not name.startswith(".")]
+    return sorted(frames, key=lambda name: natural_order(_stem(name)))
+
+
+def _stem(file: str) -> str:
+    return file[: -len(".json")]
+
+
+def _extrinsics(path: Path, views: Sequence[str]) -> Float[Tensor, "V 4 4"]:
+    """Device-to-camera matrices (m) of a recording of Ego4View-RW."""
+    content = read_json(path)
+    matrices = content.get("coord_transformation_matrix") if isinstance(content, dict) else None
+    if not isinstance(matrices, dict):
+        raise UserError(f"{path}: 'coord_transformation_matrix' must be an object")
+    T = []
+    for view in views:
+        field = f"coord_transformation_matrix.device_to_camera_{view}"
+        try:
+            T.append(rigid_from_list(matrices.get(f"device_to_camera_{view}"), field))
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
+    return torch.stack(T).float()

@@ -1,0 +1,54 @@
+"""Reads stored images, and refuses those that are not whole."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from egorear.errors import UserError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
+LIMIT_BYTES = 64 * 2**20
+# Signature and last bytes of each format: OpenCV fills what a truncated file lacks with grey and says nothing.
+WHOLE = ((b"\xff\xd8", b"\xff\xd9"), (b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"))
+
+
+def find_image(folder: str | Path, stem: str) -> Path:
+    """The image of that stem in a folder, whatever its format.
+
+    Raises:
+        UserError: there is none.
+    """
+    for suffix in SUFFIXES:
+        path = Path(folder) / f"{stem}{suffix}"
+        if path.exists():
+            return path
+    raise UserError(f"{Path(folder) / stem}.jpg is missing (.jpeg and .png would do as well)")
+
+
+def read_image(path: str | Path) -> UInt8[np.ndarray, "H W 3"]:
+    """Decodes an RGB image as stored (no EXIF rotation).
+
+    Raises:
+        UserError: the file cannot be read, is neither JPEG nor PNG, is truncated or does not decode.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read(LIMIT_BYTES + 1)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    if len(data) > LIMIT_BYTES:
+        raise UserError(f"{path} is larger than the {LIMIT_BYTES} bytes expected of an image")
+    ends = [end for start, end in WHOLE if data.startswith(start)]
+    if not ends:
+        raise UserError(f"{path} is neither a JPEG nor a PNG image")
+    if not data.rstrip(b"\0").endswith(ends[0]):
+        raise UserError(f"{path} is truncated: its end marker is missing")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error as error:
+        raise UserError(f"{path} cannot be decoded as an image: {error.err}") from error
+    if image is None:
+        raise UserError(f"{path} cannot be decoded as an image")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)

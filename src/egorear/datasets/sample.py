@@ -1,0 +1,82 @@
+"""What every dataset of this package delivers: one tensor dataclass."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+
+from egorear.errors import UserError
+from egorear.geometry.rig import Rig
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One frame of all views and its truth, or a batch of them (leading dimension B).
+
+    images: RGB. joints: metres, device frame, order of `EGO4VIEW`. joints_2d: pixels of `images`.
+    visible: the joint is seen in that view (inside the image where a dataset knows nothing about occlusion).
+    rig: cameras at the images' size, extrinsics with the batch's dimensions. name: "character/sequence/stem",
+    a list of them for a batch.
+    """
+
+    images: UInt8[Tensor, "*B V 3 H W"]
+    joints: Float[Tensor, "*B J 3"]
+    joints_2d: Float[Tensor, "*B V J 2"]
+    visible: Bool[Tensor, "*B V J"]
+    rig: Rig
+    name: str | list[str]
+
+    @staticmethod
+    def stack(samples: Sequence["Sample"]) -> "Sample":
+        """A batch of single samples; the `collate_fn` of a DataLoader.
+
+        Raises:
+            UserError: the samples were not taken through the same lenses at the same size.
+        """
+        first = samples[0]
+        if any(sample.rig.cameras != first.rig.cameras for sample in samples[1:]):
+            raise UserError("samples of different cameras or image sizes cannot share a batch")
+        return Sample(
+            images=torch.stack([sample.images for sample in samples]),
+            joints=torch.stack([sample.joints for sample in samples]),
+            joints_2d=torch.stack([sample.joints_2d for sample in samples]),
+            visible=torch.stack([sample.visible for sample in samples]),
+            rig=replace(first.rig, T_camera_device=torch.stack([s.rig.T_camera_device for s in samples])),
+            name=[str(sample.name) for sample in samples],
+        )
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Sample":
+        """The sample on that device."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> "Sample":
+        """The sample in page-locked memory; a DataLoader calls this by its name."""
+        return self._map(Tensor.pin_memory)
+
+    def select(self, views: Sequence[str]) -> "Sample":
+        """The sample seen by these views only, in this order.
+
+        Raises:
+            UserError: the rig has no such view.
+        """
+        rig = self.rig.select(views)
+        index = [self.rig.views.index(view) for view in views]
+        return replace(
+            self,
+            images=self.images[..., index, :, :, :],
+            joints_2d=self.joints_2d[..., index, :, :],
+            visible=self.visible[..., index, :],
+            rig=rig,
+        )
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> "Sample":
+        return replace(
+            self,
+            images=change(self.images),
+            joints=change(self.joints),
+            joints_2d=change(self.joints_2d),
+            visible=change(self.visible),
+            rig=replace(self.rig, T_camera_device=change(self.rig.T_camera_device)),
+        )

@@ -1,0 +1,1 @@
+"""Scores predictions that are stored on disk."""

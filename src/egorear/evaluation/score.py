@@ -1,0 +1,132 @@
+"""Scores stored predictions against a dataset's truth: the tables of the papers."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from egorear.errors import UserError
+from egorear.geometry.skeleton import EGO4VIEW
+from egorear.metrics.errors import auc, joint_errors_mm, pck
+from egorear.poses import Poses
+
+
+@runtime_checkable
+class TruthSource(Protocol):
+    """What of a dataset is needed to score: every frame's name, joints (m, device frame) and action, no images."""
+
+    @property
+    def names(self) -> list[str]: ...
+
+    def joints(self, index: int) -> tuple[Float[np.ndarray, "J 3"], str | None]: ...
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One row of a table. pck: joints at most 150 mm off; auc: over thresholds of 0 to 150 mm; both in per cent."""
+
+    frames: int
+    mpjpe_mm: float
+    pa_mpjpe_mm: float
+    pck: float
+    auc: float
+
+
+@dataclass(frozen=True)
+class ScoreReport:
+    """overall, and rows by joint, by joint group (the paper's Table 4) and by action where the truth tells it.
+
+    without_pose, without_truth: names found on one side only, and so not scored.
+    baseline: the mean pose of some training data on the very same frames, if asked for.
+    """
+
+    overall: Scores
+    joints: dict[str, Scores]
+    groups: dict[str, Scores]
+    actions: dict[str, Scores]
+    without_pose: list[str]
+    without_truth: list[str]
+    model_id: str
+    baseline: Scores | None = None
+
+    def rows(self) -> list[tuple[str, str, Scores]]:
+        """Every row as (kind, name, scores): overall first, then baseline, groups, joints, actions."""
+        rows = [("overall", "all", self.overall)]
+        if self.baseline:
+            rows.append(("baseline", "mean pose", self.baseline))
+        for kind, table in (("group", self.groups), ("joint", self.joints), ("action", self.actions)):
+            rows += [(kind, name, scores) for name, scores in table.items()]
+        return rows
+
+
+def score(poses: Poses, dataset: TruthSource, baseline_pose: Float[np.ndarray, "J 3"] | None = None) -> ScoreReport:
+    """Matches frames by name and scores those found on both sides.
+
+    baseline_pose: one pose (m, device frame) to score on the same frames, see `mean_pose`.
+
+    Raises:
+        UserError: no frame matches, a name occurs twice, a joint is missing, or a truth file is damaged.
+    """
+    predicted = _index_of_names(poses.frame_names, "the poses")
+    known = _index_of_names(dataset.names, "the dataset")
+    shared = [name for name in known if name in predicted]
+    if not shared:
+        example = poses.frame_names[0] if poses.frame_names else "none"
+        raise UserError(
+            f"no frame name of the poses (first: '{example}') is in the dataset (first: '{dataset.names[0]}')"
+        )
+    truth = [dataset.joints(known[name]) for name in shared]
+    target = torch.from_numpy(np.stack([joints for joints, _ in truth])).double()
+    pred = torch.from_numpy(poses.joints[[predicted[name] for name in shared]][:, _joint_order(poses)]).double()
+    errors, aligned = joint_errors_mm(pred, target), joint_errors_mm(pred, target, align=True)
+    actions = np.array([action or "" for _, action in truth])
+    report = ScoreReport(
+        overall=_scores(errors, aligned),
+        joints={name: _scores(errors[:, [j]], aligned[:, [j]]) for j, name in enumerate(EGO4VIEW.names)},
+        groups={name: _scores(errors[:, index], aligned[:, index]) for name, index in _groups()},
+        actions={
+            str(action): _scores(errors[actions == action], aligned[actions == action])
+            for action in np.unique(actions)
+            if action
+        },
+        without_pose=[name for name in known if name not in predicted],
+        without_truth=[name for name in predicted if name not in known],
+        model_id=poses.model_id,
+    )
+    if baseline_pose is None:
+        return report
+    mean = torch.from_numpy(baseline_pose).double().expand_as(target)
+    return replace(report, baseline=_scores(joint_errors_mm(mean, target), joint_errors_mm(mean, target, align=True)))
+
+
+def mean_pose(dataset: TruthSource) -> Float[np.ndarray, "J 3"]:
+    """The mean of every frame's joints (m, device frame): what a network without eyes would answer."""
+    total = sum((dataset.joints(index)[0] for index in range(len(dataset.names))), np.zeros((len(EGO4VIEW), 3)))
+    return total / len(dataset.names)
+
+
+def _scores(errors: Float[Tensor, "N K"], aligned: Float[Tensor, "N K"]) -> Scores:
+    return Scores(len(errors), errors.mean().item(), aligned.mean().item(), pck(errors), auc(errors))
+
+
+def _groups() -> Iterable[tuple[str, list[int]]]:
+    return [(name, list(index)) for name, index in EGO4VIEW.groups.items()]
+
+
+def _joint_order(poses: Poses) -> list[int]:
+    """Where each joint of the truth stands among the predicted ones."""
+    if missing := [name for name in EGO4VIEW.names if name not in poses.joint_names]:
+        raise UserError(f"the poses have no joint '{missing[0]}' in 'joint_names'")
+    return [poses.joint_names.index(name) for name in EGO4VIEW.names]
+
+
+def _index_of_names(names: Sequence[str], owner: str) -> dict[str, int]:
+    index = {name: position for position, name in enumerate(names)}
+    if len(index) != len(names):
+        twice = next(name for position, name in enumerate(names) if index[name] != position)
+        raise UserError(f"frame '{twice}' occurs more than once in {owner}")
+    return index

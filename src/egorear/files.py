@@ -1,0 +1,76 @@
+"""Files that are either whole or absent, and readers that a hostile file cannot exhaust."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from egorear.errors import UserError
+
+JSON_LIMIT_BYTES = 64 * 2**20
+
+
+@contextmanager
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """Yields a temporary path in the same folder and renames it to `path` on success; on any failure
+    (Ctrl-C included) the temporary file is removed and what stood at `path` is untouched.
+
+    Raises:
+        UserError: the folder cannot be made or written, or the disk is full.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Writes UTF-8 text atomically."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, value: Any, indent: int | None = 2) -> None:
+    """Writes JSON atomically; NaN and infinity are refused (they are not JSON)."""
+    write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n")
+
+
+def read_json(path: str | Path, limit_bytes: int = JSON_LIMIT_BYTES) -> Any:
+    """Reads JSON of at most `limit_bytes`.
+
+    Raises:
+        UserError: the file is missing, too large, nested beyond reason or not JSON.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit_bytes + 1)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    if len(data) > limit_bytes:
+        raise UserError(f"{path} is larger than the {limit_bytes} bytes expected of such a file")
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not valid JSON: {error}") from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

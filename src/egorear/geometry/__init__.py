@@ -1,0 +1,1 @@
+"""Where things are: camera models, rigs, skeletons, rigid transforms. Metres, pixels, OpenCV axes."""

@@ -1,0 +1,176 @@
+"""Published checkpoints of EgoRear and EgoPoseFormer: their variants, and the import of their weights.
+
+The renaming to our parameter names is a table in `official_names.py`; loading is strict both ways.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from egorear.errors import UserError
+from egorear.geometry.cameras import Scaramuzza
+from egorear.geometry.rig import Rig, ego4view_rw, ego4view_syn
+from egorear.models.egoposeformer import EgoPoseFormer, EgoPoseFormerConfig
+from egorear.models.egorear import VIEWS, EgoRear, EgoRearConfig
+from egorear.models.lifter import LifterConfig
+from egorear.models.official_names import to_our_names
+from egorear.models.pretrained import state_difference
+from egorear.models.refiner import RefinerConfig
+
+EGO4VIEW_SIZE, UNREALEGO_SIZE = 872, 1024
+FRONT = VIEWS[:2]
+
+UNREALEGO_CAMERA = Scaramuzza(
+    width=UNREALEGO_SIZE,
+    height=UNREALEGO_SIZE,
+    max_angle=math.radians(95),
+    center=(511.1183388444314, 510.8730105600536),
+    world_to_cam=(
+        541.084422, 133.996745, -53.833198, 60.96083, -24.78051, 12.451492, -30.240511, 26.90122, 116.38499,
+        -133.991117, -141.904687, 184.05592, 107.45616, -125.552875, -55.66342, 44.209519, 18.234651, -6.410899,
+        -2.737066,
+    ),
+    # Only the other direction is published; this is its inverse, fitted to 0.01 px.
+    cam_to_world=(
+        -516.514231, -0.0107406868, 0.00196877506, -1.02830723e-05, 4.69893027e-08, -9.76990628e-11, 8.28216992e-14,
+    ),
+)  # fmt: skip
+
+
+def _refiner(**changes: Any) -> RefinerConfig:
+    return RefinerConfig(pixel_center=0.0, **changes)
+
+
+def _lifter(size: int, **changes: Any) -> LifterConfig:
+    """As published: calibrated pixels divided by the image's size, every angle in view."""
+    return LifterConfig(anchor_shift=-0.5 / size, lens_limit=False, **changes)
+
+
+_SYN = _lifter(EGO4VIEW_SIZE, syn_anchor_defect=True)
+_RW = _lifter(EGO4VIEW_SIZE)
+
+VARIANTS: dict[str, EgoRearConfig | EgoPoseFormerConfig] = {
+    "syn4": EgoRearConfig(refiner=_refiner(), lifter=_SYN),
+    "rw4": EgoRearConfig(refiner=_refiner(), lifter=_RW),
+    "syn2": EgoRearConfig(views=FRONT, refiner=_refiner(), lifter=_SYN),
+    "rw2": EgoRearConfig(views=FRONT, refiner=_refiner(), lifter=_RW),
+    "refiner": EgoRearConfig(refiner=_refiner(), lifter=None),
+    "refiner_dense_attention": EgoRearConfig(refiner=_refiner(cross="dense"), lifter=None),
+    "refiner_no_uncertainty": EgoRearConfig(refiner=_refiner(cross="unmasked"), lifter=None),
+    "refiner_query_only": EgoRearConfig(refiner=_refiner(query="plain"), lifter=None),
+    "refiner_heatmap_query": EgoRearConfig(refiner=_refiner(query="heatmap"), lifter=None),
+    "refiner_two_layers": EgoRearConfig(refiner=_refiner(layers=2), lifter=None),
+    "heatmap2": EgoRearConfig(views=FRONT, sharing="all", heads="linear", refiner=None, lifter=None),
+    "egoposeformer": EgoPoseFormerConfig(lifter=_lifter(UNREALEGO_SIZE, proposal="pooled")),
+}
+
+
+@dataclass
+class OfficialOutput:
+    """What a published network returns; None where the variant has no such part.
+
+    poses: centimetres (the published unit), the proposal first, the last is the answer.
+    """
+
+    poses: Float[Tensor, "B L J 3"] | None
+    heatmaps_initial: Float[Tensor, "B V K h w"] | None
+    heatmaps_refined: Float[Tensor, "B V K h w"] | None
+    features_refined: Float[Tensor, "B V C h w"] | None
+
+
+class OfficialNetwork(nn.Module):
+    """A published network behind its own interface: centimetres out, and the rig it was trained with inside.
+
+    `network` is the same model with the package's interface (a rig in, metres out).
+    """
+
+    def __init__(self, network: EgoRear | EgoPoseFormer, rig: Rig | None, fixed_extrinsics: bool):
+        super().__init__()
+        self.network, self.rig, self.fixed_extrinsics = network, rig, fixed_extrinsics
+
+    def forward(
+        self, images: Float[Tensor, "B V 3 H W"], device_to_camera: Float[Tensor, "B V 4 4"] | None = None
+    ) -> OfficialOutput:
+        """Normalised images of 256 x 256; device_to_camera in metres.
+
+        Ego4View-RW needs device_to_camera, EgoPoseFormer takes pelvis offsets as translations; a network
+        without 3D ignores it.
+
+        Raises:
+            UserError: device_to_camera is missing, or given to an Ego4View-Syn network, whose rig is fixed.
+        """
+        rig = self.rig
+        if rig is not None:
+            if self.fixed_extrinsics != (device_to_camera is None):
+                need = "has a fixed rig and takes no" if self.fixed_extrinsics else "needs each sample's"
+                raise UserError(f"this published network {need} device_to_camera matrices")
+            extrinsics = rig.T_camera_device if device_to_camera is None else device_to_camera
+            rig = replace(rig, T_camera_device=extrinsics.to(images))
+        out = self.network(images, rig)
+        poses = None if out.poses is None else out.poses * 100
+        return OfficialOutput(poses, out.heatmaps_initial, out.heatmaps_refined, out.features_refined)
+
+
+def from_official(state_dict: dict[str, Tensor], variant: str) -> OfficialNetwork:
+    """The network, in eval mode, that reproduces a published checkpoint.
+
+    state_dict: tensors under their published names, with or without Lightning's and torch.compile's prefixes.
+    variant: a key of `VARIANTS`.
+
+    Raises:
+        UserError: no such variant, or a tensor is missing, unexpected or of another shape.
+    """
+    network = network_from_official(state_dict, variant)
+    rig, fixed = None, False
+    if variant == "egoposeformer":
+        rig = unrealego_rig()
+    elif network.lifter is not None:
+        fixed = variant.startswith("syn")
+        rig = (ego4view_syn() if fixed else ego4view_rw()).select(network.config.views)
+    return OfficialNetwork(network, rig, fixed).eval()
+
+
+def network_from_official(state_dict: dict[str, Tensor], variant: str) -> EgoRear | EgoPoseFormer:
+    """As `from_official`, but the network alone, with the package's interface: a rig in, metres out."""
+    if variant not in VARIANTS:
+        raise UserError(f"there is no published variant '{variant}', only {', '.join(VARIANTS)}")
+    network = _empty(VARIANTS[variant])
+    ours = _translate(state_dict, VARIANTS[variant])
+    if problem := state_difference(network.state_dict(), ours):
+        raise UserError(f"the checkpoint is not the published network '{variant}': {problem}")
+    network.load_state_dict(ours, assign=True)
+    return network.eval()
+
+
+def guess_variants(state_dict: dict[str, Tensor]) -> list[str]:
+    """The variants whose tensors have these names and shapes; several where shapes cannot tell them apart."""
+    fitting = []
+    for name, config in VARIANTS.items():
+        if not state_difference(_empty(config).state_dict(), _translate(state_dict, config)):
+            fitting.append(name)
+    return fitting
+
+
+def unrealego_rig() -> Rig:
+    """The stereo fisheye cameras of UnrealEgo; its extrinsics take head-relative points, x ∓ 6 cm."""
+    T_camera_device = torch.eye(4).repeat(2, 1, 1)
+    T_camera_device[:, 0, 3] = torch.tensor((-0.06, 0.06))
+    return Rig("unrealego", dict.fromkeys(FRONT, UNREALEGO_CAMERA), T_camera_device)
+
+
+def _empty(config: EgoRearConfig | EgoPoseFormerConfig) -> EgoRear | EgoPoseFormer:
+    """The network without memory behind its parameters, so that none is initialised in vain."""
+    with torch.device("meta"):
+        return EgoRear(config) if isinstance(config, EgoRearConfig) else EgoPoseFormer(config)
+
+
+def _translate(state_dict: dict[str, Tensor], config: EgoRearConfig | EgoPoseFormerConfig) -> dict[str, Tensor]:
+    """Our names and layouts, in copies of float32."""
+    ours = to_our_names(state_dict, config.image_size // 4)
+    if isinstance(config, EgoPoseFormerConfig):
+        ours = {name.removeprefix("estimators.all."): tensor for name, tensor in ours.items()}
+    return {name: t.to(torch.float32 if t.is_floating_point() else t.dtype, copy=True) for name, t in ours.items()}

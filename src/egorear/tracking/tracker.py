@@ -1,0 +1,240 @@
+"""The way of one frame: images → what the training cameras would have seen → network → joints in metres."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from egorear.errors import UserError
+from egorear.geometry.cameras import Camera
+from egorear.geometry.rig import Rig, ego4view_syn
+from egorear.heatmaps import argmax_2d, to_image_pixels
+from egorear.models.egorear import EgoRear
+from egorear.models.images import normalize
+from egorear.models.pretrained import load_pretrained
+from egorear.tracking.rerender import ViewWarp, view_warp
+from egorear.tracking.weights import DEFAULT, find_weights
+
+ASPECT_TOLERANCE = 0.01
+SMALLEST_COVERAGE = 0.1  # of the training camera's view; less means that the rig is oriented otherwise
+AWAY_M = 5.0  # a camera that is not there stands this far ahead of its place and looks on: no joint is in its view
+
+Image = UInt8[np.ndarray, "_ _ 3"]
+
+
+@dataclass(frozen=True)
+class TrackedPose:
+    """The pose seen in one frame, or in a batch of them (leading dimension B); on the CPU.
+
+    joints: metres, device frame, order of `EGO4VIEW`. confidence: 0 to 1, the highest peak of the joint's final
+    heatmaps over the views; about 1 where some camera saw it sharply. The head has no heatmap and takes the neck's.
+    joints_2d: where those heatmaps peak, in pixels of the images given; K joints, all but the head.
+    scores_2d: the peaks. views: those used, in the order of V.
+    """
+
+    joints: Float[Tensor, "*B J 3"]
+    confidence: Float[Tensor, "*B J"]
+    joints_2d: Float[Tensor, "*B V K 2"]
+    scores_2d: Float[Tensor, "*B V K"]
+    views: tuple[str, ...]
+
+
+class PoseTracker:
+    """A trained network that takes images of any rig with its views.
+
+    Images of other lenses or orientations than `training_rig`'s are re-rendered (`rerender.py`); views the rig lacks
+    stay black and count as seeing nothing. `model_id` names the weights in result files.
+    """
+
+    def __init__(
+        self, model: EgoRear, training_rig: Rig, model_id: str = "", device: torch.device | str = "cpu"
+    ) -> None:
+        if model.lifter is None:
+            raise UserError(f"the network '{model_id}' makes no poses: it was saved before its last training stage")
+        size = model.config.image_size
+        self.model = model.eval().to(device)
+        self.training_rig = training_rig.select(model.config.views).resized(size, size)
+        self.model_id = model_id
+        self.device = torch.device(device)
+        self._remarked: set[str] = set()
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path = DEFAULT, device: torch.device | str = "cpu") -> "PoseTracker":
+        """Loads shipped weights by name, a folder, or a Hugging Face Hub id "organisation/name".
+
+        The folder holds `model.safetensors`, `config.json` and, unless trained for Ego4View-Syn's, `rig.json`.
+
+        Raises:
+            UserError: there are none, a file is damaged, the device is not there, or it is no pose network.
+        """
+        folder = find_weights(name)
+        model = load_pretrained(folder)
+        if not isinstance(model, EgoRear):
+            raise UserError(f"{folder} holds {type(model).__name__}, whose poses are not in the device frame")
+        rig_file = folder / "rig.json"
+        rig = Rig.load(rig_file) if rig_file.exists() else ego4view_syn()
+        try:
+            return cls(model, rig, model_id=folder.resolve().name, device=device)
+        except (RuntimeError, AssertionError) as error:  # how torch says that it has no such device
+            raise UserError(f"device '{device}' cannot be used: {error}".splitlines()[0]) from error
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The views the network was trained on."""
+        return self.training_rig.views
+
+    def views_of(self, rig: Rig) -> tuple[str, ...]:
+        """The rig's views that the network can use, in the network's order.
+
+        Raises:
+            UserError: there is none.
+        """
+        used = tuple(view for view in self.views if view in rig.cameras)
+        if not used:
+            raise UserError(
+                f"rig '{rig.name}' has the views {', '.join(rig.views)} but '{self.model_id}' needs at least one of "
+                f"{', '.join(self.views)}; rename the cameras in the rig file"
+            )
+        return used
+
+    def remarks(self, rig: Rig) -> list[str]:
+        """What a user of this rig should know about the accuracy to expect, one sentence each.
+
+        Raises:
+            UserError: no view can be used, or a camera looks elsewhere than the one it stands for.
+        """
+        used, said = self.views_of(rig), []
+        if missing := [view for view in self.views if view not in used]:
+            said.append(
+                f"rig '{rig.name}' lacks {', '.join(missing)}: they are fed to '{self.model_id}' as black images, "
+                "and its accuracy without them is untested"
+            )
+        if ignored := [view for view in rig.views if view not in used]:
+            said.append(f"the views {', '.join(ignored)} are not used: '{self.model_id}' was trained without them")
+        warps = {view: self._warp(rig, view, rig.cameras[view]) for view in used}
+        for view, warp in warps.items():
+            if warp.coverage < SMALLEST_COVERAGE:
+                raise UserError(
+                    f"rig '{rig.name}': camera '{view}' sees {warp.coverage:.0%} of what the network expects there; "
+                    "'T_camera_device' must count from the device frame of docs/rig.md (z down to the floor)"
+                )
+        if rendered := [view for view, warp in warps.items() if not warp.resizes]:
+            shares = ", ".join(f"{view} ({warps[view].coverage:.0%} covered)" for view in rendered)
+            said.append(f"re-rendered through the lenses '{self.model_id}' was trained on: {shares}")
+        return said
+
+    def __call__(self, images: Mapping[str, Image] | UInt8[Tensor, "*B V 3 H W"], rig: Rig) -> TrackedPose:
+        """The pose of one frame: RGB images by view name, or a tensor of the rig's views in its order (a batch of
+        frames with a leading B). `rig` describes the cameras at any resolution of the same aspect ratio.
+
+        Raises:
+            UserError: as `predict`.
+        """
+        if isinstance(images, Tensor) and images.ndim == 5:
+            return self.predict([_by_view(frame, rig) for frame in images], rig)
+        frame = _by_view(images, rig) if isinstance(images, Tensor) else images
+        batch = self.predict([frame], rig)
+        return replace(
+            batch,
+            joints=batch.joints[0],
+            confidence=batch.confidence[0],
+            joints_2d=batch.joints_2d[0],
+            scores_2d=batch.scores_2d[0],
+        )
+
+    def predict(self, frames: Sequence[Mapping[str, Image]], rig: Rig) -> TrackedPose:
+        """The poses of a batch of frames of one rig, whose extrinsics are "V 4 4".
+
+        Raises:
+            UserError: a frame lacks a view of the rig, an image has another aspect ratio than its camera, or the rig
+                does not fit the network (`remarks`).
+        """
+        if not frames:
+            raise UserError("there is no frame to predict")
+        self._warn_once(rig)
+        used, size = self.views_of(rig), self.model.config.image_size
+        images = np.zeros((len(frames), len(self.views), size, size, 3), np.uint8)
+        warps: dict[str, ViewWarp] = {}
+        for row, frame in zip(images, frames, strict=True):
+            for view in used:
+                image, camera = _image(frame, view), rig.cameras[view]
+                warps[view] = self._warp(rig, view, _camera_of(image, camera, view))
+                row[self.views.index(view)] = warps[view](image)
+        return self._infer(torch.from_numpy(images).permute(0, 1, 4, 2, 3), self._network_rig(rig, warps), warps)
+
+    def _infer(self, images: UInt8[Tensor, "B V 3 H W"], rig: Rig, warps: dict[str, ViewWarp]) -> TrackedPose:
+        with torch.inference_mode():
+            output = self.model(normalize(images.to(self.device)), rig)
+        heatmaps = output.heatmaps_initial if output.heatmaps_refined is None else output.heatmaps_refined
+        index = [self.views.index(view) for view in warps]
+        cells, scores = argmax_2d(heatmaps[:, index].float().cpu())
+        pixels = to_image_pixels(cells, self.model.config.image_size, heatmaps.shape[-1])
+        seen = scores.amax(dim=1).clamp(0, 1)
+        return TrackedPose(
+            joints=output.poses[:, -1].float().cpu().clone(),  # an ordinary tensor, not one of inference mode
+            confidence=torch.cat((seen[:, :1], seen), dim=1),
+            joints_2d=torch.stack([warp.to_source(pixels[:, v]) for v, warp in enumerate(warps.values())], dim=1),
+            scores_2d=scores,
+            views=tuple(warps),
+        )
+
+    def _warp(self, rig: Rig, view: str, source: Camera) -> ViewWarp:
+        R_source_device = rig.T_camera_device[rig.views.index(view), :3, :3].double().cpu()
+        R_target_device = self.training_rig.T_camera_device[self.views.index(view), :3, :3].double().cpu()
+        rotation = (R_source_device @ R_target_device.T).tolist()
+        return view_warp(source, self.training_rig.cameras[view], tuple(map(tuple, rotation)))
+
+    def _network_rig(self, rig: Rig, warps: dict[str, ViewWarp]) -> Rig:
+        """The rig that would have taken the images as the network gets them: training lenses at the user's places.
+        A missing view looks away from everything, so that no joint looks for itself in its black image."""
+        T = self.training_rig.T_camera_device.clone()
+        for index, view in enumerate(self.views):
+            if view not in warps:
+                T[index, 2, 3] -= AWAY_M
+                continue
+            T_source_device = rig.T_camera_device[rig.views.index(view)].to(T)
+            if warps[view].resizes:
+                T[index] = T_source_device
+            else:
+                center = -T_source_device[:3, :3].T @ T_source_device[:3, 3]
+                T[index, :3, 3] = -T[index, :3, :3] @ center
+        return replace(self.training_rig, T_camera_device=T.to(self.device))
+
+    def _warn_once(self, rig: Rig) -> None:
+        if (key := rig.hash()) not in self._remarked:
+            for sentence in self.remarks(rig):
+                warnings.warn(sentence, stacklevel=4)
+            self._remarked.add(key)
+
+
+def _by_view(images: UInt8[Tensor, "V 3 H W"], rig: Rig) -> dict[str, Image]:
+    if len(images) != len(rig.views):
+        raise UserError(f"the tensor has {len(images)} views but the rig has {', '.join(rig.views)}")
+    return dict(zip(rig.views, images.permute(0, 2, 3, 1).cpu().numpy(), strict=True))
+
+
+def _image(frame: Mapping[str, np.ndarray], view: str) -> Image:
+    if view not in frame:
+        raise UserError(f"the frame has no image of view '{view}', which the rig has, only {', '.join(frame)}")
+    image = frame[view]
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise UserError(f"view '{view}': the image is {image.dtype} {image.shape} but must be uint8 (H, W, 3), RGB")
+    return np.ascontiguousarray(image)
+
+
+def _camera_of(image: Image, camera: Camera, view: str) -> Camera:
+    """The camera at the image's resolution."""
+    height, width = image.shape[:2]
+    if (width, height) == (camera.width, camera.height):
+        return camera
+    if abs(width * camera.height / (height * camera.width) - 1) > ASPECT_TOLERANCE:
+        raise UserError(
+            f"view '{view}': the image is {width}x{height} but must have the aspect ratio of its camera in the rig, "
+            f"{camera.width}x{camera.height}"
+        )
+    return camera.resized(width, height)

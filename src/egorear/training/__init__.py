@@ -1,0 +1,1 @@
+"""Trains the networks, a stage at a time: `egorear fit --config configs/….yaml` (docs/training.md)."""

@@ -1,0 +1,121 @@
+"""`egorear fit`, `validate`, `test`: a YAML file, overridden on the command line, to a Trainer run."""
+
+import logging
+import sys
+import warnings
+from argparse import ArgumentError
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger
+
+from egorear.errors import UserError
+from egorear.models.pretrained import save_pretrained
+from egorear.training.checkpoints import SafeCheckpointIO, best_checkpoint, last_checkpoint
+from egorear.training.data import FrameData
+from egorear.training.progress import PlainProgress
+from egorear.training.stages import Stage
+
+
+class StageCLI(LightningCLI):
+    """Builds data, stage and trainer from arguments; runs nothing.
+
+    folder: where the run writes, `trainer.default_root_dir`. checkpoint: what --ckpt_path stands for, or None.
+
+    Raises:
+        UserError: an argument or a field of the YAML file is missing, unknown or of the wrong kind.
+    """
+
+    def __init__(self, args: list[str]) -> None:
+        super().__init__(
+            Stage,
+            FrameData,
+            save_config_kwargs={"overwrite": True},
+            trainer_defaults={"logger": False, "num_sanity_val_steps": 0, "gradient_clip_val": 5.0},
+            seed_everything_default=42,
+            parser_kwargs={"exit_on_error": False, "prog": "egorear fit"},
+            args=args,
+            run=False,
+            auto_configure_optimizers=False,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument(
+            "--ckpt_path", type=str | None, default=None,
+            help="checkpoint to continue from or to judge; 'last': the newest of this run, if there is one",
+        )  # fmt: skip
+        parser.add_argument("--checkpoint_every_n_steps", type=int, default=500, help="how often last.ckpt is written")
+        parser.link_arguments("model.network.views", "data.views")
+        parser.link_arguments("model.network.image_size", "data.image_size")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        try:
+            with warnings.catch_warnings():
+                # Lightning warns of arguments given beside sys.argv; ours are always given.
+                warnings.simplefilter("ignore")
+                super().parse_arguments(parser, args)
+        except ArgumentError as error:
+            raise UserError(" ".join(str(error).split())) from error
+
+    def before_instantiate_classes(self) -> None:
+        self.folder = Path(self.config["trainer"]["default_root_dir"] or "runs")
+        self.checkpoint: Path | None = None
+        path = self.config["ckpt_path"]
+        if path == "last":
+            newest = self.folder / "checkpoints" / "last.ckpt"
+            self.checkpoint = newest if newest.exists() else None
+            print(
+                f"continuing from {newest}" if self.checkpoint else f"no {newest} yet: starting anew", file=sys.stderr
+            )
+        elif path is not None:
+            self.checkpoint = Path(path)
+            if not self.checkpoint.is_file():
+                raise UserError(f"there is no checkpoint {path}, which --ckpt_path names")
+        if self.checkpoint is not None:
+            self.config["model"]["init_from"] = ()  # the checkpoint has it all, and earlier stages may be gone
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """The configured trainer with our checkpoints, CSV log, and plain progress where there is no terminal."""
+        config = self.config_init["trainer"]
+        folder = self.folder
+        poses = self.model.network.lifter is not None
+        maps = "refined" if self.model.network.config.refiner is not None else "initial"
+        callbacks = [
+            last_checkpoint(folder / "checkpoints", self.config_init["checkpoint_every_n_steps"]),
+            best_checkpoint(folder / "checkpoints", "val/mpjpe_mm" if poses else f"val/heatmap_mse_{maps}"),
+            *(config.callbacks or []),
+        ]
+        terminal = sys.stderr.isatty() and config.enable_progress_bar is not False
+        if not terminal:
+            callbacks.append(PlainProgress())
+        return super().instantiate_trainer(
+            default_root_dir=str(folder),
+            callbacks=callbacks,
+            logger=CSVLogger(folder, name="logs"),  # a folder for each start, so that resuming deletes nothing
+            plugins=[SafeCheckpointIO()],
+            enable_progress_bar=terminal,
+            enable_model_summary=False,
+            **kwargs,
+        )
+
+
+def run(name: str, argv: list[str]) -> int:
+    """Runs "fit", "validate" or "test" and returns the exit code.
+
+    Raises:
+        UserError: bad arguments, data or checkpoints.
+    """
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    warnings.filterwarnings("ignore", ".*Checkpoint directory.*exists and is not empty.*")
+    warnings.filterwarnings("ignore", ".*treespec, LeafSpec.*")
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # which accelerators it did not find, and tips
+    cli = StageCLI(argv)
+    if name == "fit":
+        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.checkpoint)
+        save_pretrained(cli.model.answer, cli.folder / "model")
+        print(f"trained {cli.trainer.global_step} steps; network in {cli.folder / 'model'}")
+    else:
+        getattr(cli.trainer, name)(cli.model, cli.datamodule, ckpt_path=cli.checkpoint)
+    return 0

@@ -1,0 +1,1 @@
+"""Poses made visible: overlays on the cameras' pictures and plots in space."""

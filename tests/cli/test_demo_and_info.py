@@ -1,0 +1,64 @@
+"""`egorear demo` end to end, and that help and info come at once."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from tests.people import save_tiny, write_dataset
+
+from egorear.cli.main import COMMANDS, main
+
+
+def test_demo_predicts_scores_and_draws(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    data, weights, out = write_dataset(tmp_path / "data"), save_tiny(tmp_path / "tiny"), tmp_path / "out"
+    argv = ["demo", "--data", str(data), "--weights", str(weights), "--out", str(out)]
+    assert main(argv) == 0
+    told = capsys.readouterr().out
+    assert "MPJPE" in told
+    assert "overview.png" in told
+    names = {path.name for path in out.iterdir()}
+    assert {"poses.npz", "overlays", "overview.png", "pose3d_anna_s1_f0.png"} <= names
+    assert len(list((out / "overlays").iterdir())) == 3
+    assert main([*argv, "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)["scores"]
+    assert scores["all joints"]["frames"] == 3
+    assert scores["feet"]["mpjpe_mm"] > 0
+
+
+def test_demo_without_its_frames(tmp_path, capsys):
+    assert main(["demo", "--data", str(tmp_path / "none"), "--out", str(tmp_path)]) == 2
+    assert "give --data" in capsys.readouterr().err
+
+
+def test_info_as_text_and_json(capsys):
+    assert main(["info"]) == 0
+    assert "opencv" in capsys.readouterr().out
+    assert main(["info", "--json", "--devices"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["packages"]["torch"]
+    assert content["devices"][0].startswith("cpu")
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["info"], ["predict", "--help"], ["demo", "--help"]])
+def test_nothing_heavy_is_imported_to_say_little(argv):
+    code = (
+        "import sys; from egorear.cli.main import main; code = main(sys.argv[1:]); "
+        "heavy = {'torch', 'numpy', 'cv2', 'matplotlib'} & set(sys.modules); "
+        "sys.exit(f'imported {heavy}' if heavy else code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "egorear" in done.stdout
+
+
+def test_exit_codes_of_the_front_door(capsys):
+    assert main([]) == 0
+    assert main(["--version"]) == 0
+    assert main(["dance"]) == 2
+    assert main(["predict"]) == 2
+    capsys.readouterr()
+    assert main(["--help"]) == 0
+    told = capsys.readouterr().out
+    assert all(command in told for command in COMMANDS)

@@ -1,0 +1,78 @@
+"""A tiny network, a small dataset and another rig, for the tests of tracking and of the commands that use it."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from egorear.datasets.writer import FrameTruth, SynWriter
+from egorear.geometry.cameras import KannalaBrandt
+from egorear.geometry.rig import Rig, ego4view_syn
+from egorear.geometry.transforms import axis_angle_to_matrix
+from egorear.models.egorear import EgoRear, EgoRearConfig
+from egorear.models.heatmap_estimator import EncoderConfig
+from egorear.models.lifter import LifterConfig
+from egorear.models.pretrained import save_pretrained
+from egorear.models.refiner import RefinerConfig
+from egorear.models.resnet import ResNetConfig
+
+TINY = EgoRearConfig(
+    image_size=64,
+    sharing="all",
+    heads="linear",
+    encoder=EncoderConfig(
+        backbone=ResNetConfig(widths=(8, 8, 8, 8), blocks=(1, 1, 1, 1), stem="light"), dim=8, smoothing="separable"
+    ),
+    refiner=RefinerConfig(embed=16, heads=2, points=2, ffn_dim=16, own_widths=(8, 8)),
+    lifter=LifterConfig(proposal="compact", embed=16, heads=2, points=2, ffn_dim=16, unit_cm=20.0),
+)
+
+STANDING = torch.tensor(
+    [
+        [0.00, 0.15, 0.05], [0.00, 0.18, 0.18], [-0.18, 0.18, 0.25], [0.18, 0.18, 0.25],
+        [-0.30, 0.10, 0.50], [0.30, 0.10, 0.50], [-0.28, -0.15, 0.55], [0.28, -0.15, 0.55],
+        [-0.10, 0.18, 0.75], [0.10, 0.18, 0.75], [-0.10, 0.15, 1.20], [0.10, 0.15, 1.20],
+        [-0.10, 0.20, 1.60], [0.10, 0.20, 1.60], [-0.10, 0.05, 1.65], [0.10, 0.05, 1.65],
+    ]
+)  # fmt: skip
+"""A plausible pose: metres, device frame (x right, y back, z down)."""
+
+
+def save_tiny(folder: Path) -> Path:
+    """Random weights in a folder of their own; the network is too small to be right, and quick."""
+    torch.manual_seed(0)
+    save_pretrained(EgoRear(TINY), folder)
+    return folder
+
+
+def pictures(rig: Rig, seed: int = 0, size: tuple[int, int] | None = None) -> dict[str, np.ndarray]:
+    """Noise for every view, (width, height) or the cameras' own."""
+    rng = np.random.default_rng(seed)
+    sizes = {view: size or (camera.width, camera.height) for view, camera in rig.cameras.items()}
+    return {view: rng.integers(0, 256, (h, w, 3), dtype=np.uint8) for view, (w, h) in sizes.items()}
+
+
+def two_camera_rig() -> Rig:
+    """A front pair of another maker: OpenCV fisheyes, 160x120, turned by 20° and 8 cm apart from the trained ones."""
+    camera = KannalaBrandt(
+        width=160, height=120, fx=48.0, fy=48.0, cx=80.2, cy=58.9, k1=0.02, k2=-0.004, k3=0.0, k4=0.0,
+        max_angle=math.radians(95),
+    )  # fmt: skip
+    T = torch.eye(4).repeat(2, 1, 1)
+    T[:, :3, :3] = axis_angle_to_matrix(torch.tensor([[math.radians(20), 0, 0], [0, math.radians(-20), 0]]))
+    T[:, 0, 3] = torch.tensor([0.04, -0.04])
+    return Rig("visor", {"front_left": camera, "front_right": camera}, T)
+
+
+def write_dataset(root: Path, frames: int = 3) -> Path:
+    """A test split of noise pictures of 64 px, with `STANDING` as truth."""
+    rig = ego4view_syn()
+    writer = SynWriter(root, rig)
+    world = np.eye(4, dtype=np.float32)
+    for index in range(frames):
+        joints = (STANDING + 0.01 * index).numpy()
+        truth = FrameTruth(joints, world, np.ones((4, 16), dtype=bool), "standing")
+        writer.write("anna", "s1", f"f{index}", pictures(rig, index, (64, 64)), truth)
+    writer.write_splits({"test": ["anna"]})
+    return root

@@ -1,0 +1,151 @@
+"""The tracker: same poses however frames are given, honest about rigs it was not trained for."""
+
+import sys
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tests.people import STANDING, pictures, save_tiny, two_camera_rig
+
+from egorear.errors import UserError
+from egorear.geometry.rig import ego4view_syn
+from egorear.geometry.transforms import axis_angle_to_matrix, rigid
+from egorear.models.images import normalize
+from egorear.tracking import PoseTracker
+from egorear.tracking.weights import find_weights, shipped
+
+RIG = ego4view_syn()
+
+
+@pytest.fixture(scope="module")
+def tracker(tmp_path_factory):
+    return PoseTracker.from_pretrained(save_tiny(tmp_path_factory.mktemp("weights") / "tiny"))
+
+
+def test_the_training_rig_is_not_rendered_again(tracker):
+    """At its own resolution the tracker is the network: same images, same rig, same pose."""
+    images = pictures(RIG, size=(64, 64))
+    tensor = torch.from_numpy(np.stack(list(images.values()))).permute(0, 3, 1, 2)
+    expected = tracker.model(normalize(tensor[None]), RIG.resized(64, 64)).poses[0, -1]
+    pose = tracker(images, RIG)
+    torch.testing.assert_close(pose.joints, expected, atol=1e-5, rtol=1e-5)
+    assert pose.joints.shape == (16, 3)
+    assert pose.confidence.shape == (16,)
+    assert pose.joints_2d.shape == (4, 15, 2)
+    assert ((pose.confidence >= 0) & (pose.confidence <= 1)).all()
+    assert pose.confidence[0] == pose.confidence[1]
+    assert not tracker.remarks(RIG)
+
+
+def test_one_frame_a_batch_and_a_tensor_agree(tracker):
+    frames = [pictures(RIG, seed, (96, 96)) for seed in range(3)]
+    tensor = torch.from_numpy(np.stack([np.stack(list(frame.values())) for frame in frames])).permute(0, 1, 4, 2, 3)
+    batch, by_tensor = tracker.predict(frames, RIG), tracker(tensor, RIG)
+    single = torch.stack([tracker(frame, RIG).joints for frame in frames])
+    assert not torch.equal(single[0], single[1])
+    torch.testing.assert_close(batch.joints, single, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(by_tensor.joints, batch.joints)
+    torch.testing.assert_close(by_tensor.joints_2d, batch.joints_2d)
+
+
+def test_peaks_are_pixels_of_the_images_given(tracker):
+    """The same view at twice the resolution peaks at the same place, x' = 2(x + 0.5) - 0.5."""
+    small = pictures(RIG, size=(64, 64))
+    large = {view: image.repeat(2, axis=0).repeat(2, axis=1) for view, image in small.items()}
+    torch.testing.assert_close(
+        tracker(large, RIG).joints_2d, 2 * (tracker(small, RIG).joints_2d + 0.5) - 0.5, atol=0.01, rtol=0
+    )
+
+
+def test_two_cameras_of_another_calibration(tracker):
+    rig = two_camera_rig()
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        pose = tracker(pictures(rig), rig)
+    assert ["lacks back_left, back_right" in str(w.message) for w in warned] == [True, False]
+    assert "re-rendered" in str(warned[1].message)
+    assert pose.views == ("front_left", "front_right")
+    assert pose.joints_2d.shape == (2, 15, 2)
+    assert pose.joints.isfinite().all()
+
+
+def test_the_network_is_told_where_the_users_cameras_are(tracker):
+    """Training orientation, user's centres: a joint is then projected where the re-rendered image shows it."""
+    rig = two_camera_rig()
+    warps = {view: tracker._warp(rig, view, rig.cameras[view]) for view in rig.views}
+    network = tracker._network_rig(rig, warps)
+    pixels, seen = network.project(STANDING)
+    originals, in_image = rig.project(STANDING)
+    for index, view in enumerate(rig.views):
+        both = seen[index] & in_image[index]
+        assert both.sum() >= 8
+        torch.testing.assert_close(
+            warps[view].to_source(pixels[index])[both], originals[index][both], atol=0.02, rtol=0
+        )
+    assert not seen[2:].any(), "no joint may look for itself in a camera that is not there"
+
+
+def test_views_the_network_does_not_know_are_ignored(tracker):
+    extra = replace(
+        RIG,
+        cameras={**RIG.cameras, "chin": RIG.cameras["front_left"]},
+        T_camera_device=torch.cat((RIG.T_camera_device, torch.eye(4)[None])),
+    )
+    images = pictures(RIG, size=(64, 64))
+    with pytest.warns(UserWarning, match="chin"):
+        pose = tracker(images, extra)
+    torch.testing.assert_close(pose.joints, tracker(images, RIG).joints)
+
+
+def test_rigs_that_cannot_work_are_refused(tracker):
+    images = pictures(RIG, size=(64, 64))
+    renamed = replace(RIG, cameras={f"cam{i}": camera for i, camera in enumerate(RIG.cameras.values())})
+    with pytest.raises(UserError, match=r"cam0.*needs at least one of front_left, front_right"):
+        tracker(images, renamed)
+    half_turn = rigid(axis_angle_to_matrix(torch.tensor([3.14, 0, 0])), torch.zeros(3))
+    with pytest.raises(UserError, match=r"'front_left' sees \d% .*T_camera_device"):
+        tracker(images, RIG.with_extrinsics(half_turn.expand(4, 4, 4)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda images: images.pop("back_left"), "no image of view 'back_left'"),
+        (lambda images: images.update(back_left=np.zeros((64, 90, 3), np.uint8)), "90x64 but must have the aspect"),
+    ],
+)
+def test_frames_that_do_not_fit_the_rig_are_refused(tracker, change, message):
+    images = pictures(RIG, size=(64, 64))
+    change(images)
+    with pytest.raises(UserError, match=message):
+        tracker(images, RIG)
+
+
+def test_unknown_weights(tmp_path, monkeypatch):
+    with pytest.raises(UserError, match="no weights 'egorear-giant'"):
+        find_weights("egorear-giant")
+    with pytest.raises(UserError, match=r"config\.json"):
+        PoseTracker.from_pretrained(tmp_path)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(UserError, match="pip install huggingface_hub"):
+        find_weights("someone/egorear-base")
+    assert "egorear-giant" not in shipped()
+
+
+def test_weights_bring_their_own_rig(tmp_path):
+    folder = save_tiny(tmp_path / "visor")
+    turned = RIG.with_extrinsics(
+        RIG.T_camera_device @ rigid(axis_angle_to_matrix(torch.tensor([0.5, 0, 0])), torch.zeros(3))
+    )
+    turned.save(folder / "rig.json")
+    tracker = PoseTracker.from_pretrained(folder)
+    assert tracker.model_id == "visor"
+    assert not tracker.remarks(turned)
+    assert "re-rendered" in tracker.remarks(RIG)[0]
+
+
+def test_a_device_that_is_not_there(tmp_path):
+    with pytest.raises(UserError, match="device 'cuda:77' cannot be used"):
+        PoseTracker.from_pretrained(save_tiny(tmp_path / "tiny"), device="cuda:77")

@@ -1,0 +1,154 @@
+"""`egorear fit` learns, freezes, hands on and refuses as documented."""
+
+import copy
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from egorear.cli.fit import run_lightning
+from egorear.cli.main import main
+from egorear.errors import UserError
+from egorear.models import load_pretrained
+from egorear.training.cli import StageCLI
+
+
+def validations(run: Path, name: str) -> list[float]:
+    with (run / "logs" / "version_0" / "metrics.csv").open() as file:
+        return [float(row[name]) for row in csv.DictReader(file) if row.get(name)]
+
+
+def test_a_short_run_learns_and_exports_what_it_judged(arguments: list[str], tmp_path: Path) -> None:
+    assert run_lightning("fit", [*arguments, "--model.ema_decay=0.9"]) == 0
+    first, *_, last = validations(tmp_path / "run", "val/mpjpe_mm")
+    assert last < 0.7 * first
+    exported = load_pretrained(tmp_path / "run" / "model").state_dict()
+    checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    averaged = {key.removeprefix("average."): t for key, t in checkpoint.items() if key.startswith("average.")}
+    assert all(torch.equal(exported[name], tensor) for name, tensor in averaged.items())
+    assert any(not torch.equal(exported[name], checkpoint[f"network.{name}"]) for name in exported)
+
+
+def test_stages_hand_on_their_parts_and_frozen_means_frozen(arguments: list[str], tmp_path: Path) -> None:
+    short = [*arguments, "--trainer.max_steps=6", "--trainer.val_check_interval=6", "--data.in_memory=false",
+             "--data.workers=0"]  # fmt: skip
+    heatmap, refiner = tmp_path / "heatmap", tmp_path / "refiner"
+    assert run_lightning("fit", [*short, "--model.network.refiner=null", "--model.network.lifter=null",
+                                 f"--trainer.default_root_dir={heatmap}"]) == 0  # fmt: skip
+    assert (
+        run_lightning(
+            "fit",
+            [
+                *short,
+                f"--trainer.default_root_dir={refiner}",
+                "--model.network.lifter=null",
+                f"--model.init_from=[{heatmap}/model]",
+                "--model.frozen=[estimators]",
+            ],
+        )
+        == 0
+    )
+    before, after = load_pretrained(heatmap / "model"), load_pretrained(refiner / "model")
+    trained = after.state_dict()
+    for name, tensor in before.state_dict().items():
+        assert torch.equal(tensor, trained[name]), f"{name} (parameters or BatchNorm statistics) has changed"
+    # What was not frozen has learnt (the seed makes both starts alike), and any earlier stage starts the next one.
+    start = StageCLI(short).model.network
+    pose = StageCLI([*short, f"--model.init_from=[{refiner}/checkpoints/best.ckpt]"]).model.network
+    learnt = after.refiners["all"].own[0].weight
+    assert not torch.equal(start.refiners["all"].own[0].weight, learnt)
+    assert torch.equal(pose.refiners["all"].own[0].weight, learnt)
+
+
+def test_the_average_goes_part_of_the_way(arguments: list[str], tmp_path: Path) -> None:
+    stage = StageCLI([*arguments, "--model.ema_decay=0.5"]).model
+    start = copy.deepcopy(stage.average.state_dict())
+    with torch.no_grad():
+        for parameter in stage.network.parameters():
+            parameter.add_(1.0)
+    stage._trainer = type("Trainer", (), {"global_step": 10_000})()
+    stage.on_train_batch_end()
+    name = next(name for name, _ in stage.network.named_parameters())
+    torch.testing.assert_close(stage.average.state_dict()[name], start[name] + 0.5)
+
+
+def test_killed_in_the_middle_it_continues_from_the_last_checkpoint(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [*arguments, "--checkpoint_every_n_steps=4", "--ckpt_path=last"]
+    command = [sys.executable, "-m", "egorear.cli.main", "fit", *arguments, "--trainer.max_steps=100000"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 60
+        while not last.exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        _, told = process.communicate()
+    assert last.exists(), told
+    reached = torch.load(last, weights_only=True)["global_step"]
+    assert 0 < reached < 100_000
+    assert run_lightning("fit", [*arguments, f"--trainer.max_steps={reached + 8}"]) == 0
+    assert f"continuing from {last}" in capsys.readouterr().err
+    again = torch.load(last, weights_only=True)
+    assert again["global_step"] == reached + 8
+    # The optimizer has continued too: it counts the steps of both runs.
+    assert {int(state["step"]) for state in again["optimizer_states"][0]["state"].values()} == {reached + 8}
+
+
+def test_interrupted_it_exits_with_1(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("egorear.training.stages.loss_terms", interrupt)
+    assert main(["fit", *arguments]) == 1
+
+
+@pytest.mark.parametrize(
+    ("extra", "told"),
+    [
+        (["--data.root=/nowhere"], "/nowhere/train.txt"),
+        (["--model.network.heads=shallow"], "model.network.heads"),
+        (["--model.depth=3"], "model.depth"),
+        (["--model.frozen=[backbone]"], "'backbone'"),
+        (["--ckpt_path=absent.ckpt"], "absent.ckpt"),
+        (["--model.init_from=[absent]"], "absent"),
+        (["--trainer.max_steps=-1", "--trainer.max_epochs=-1"], "trainer.max_steps"),
+        (["--model.optimizer.lr=1e30"], "learning rate|model.optimizer.lr|not finite"),
+    ],
+)
+def test_bad_input_is_told_in_one_sentence(arguments: list[str], extra: list[str], told: str) -> None:
+    with pytest.raises(UserError, match=told) as caught:
+        run_lightning("fit", [*arguments, *extra])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_that_is_none_is_refused(arguments: list[str], tmp_path: Path) -> None:
+    broken, strange = tmp_path / "broken.ckpt", tmp_path / "strange.ckpt"
+    broken.write_bytes(b"PK\x03\x04 cut off")
+    torch.save({"state_dict": {"network.elsewhere.weight": torch.zeros(2)}}, strange)
+    for path, told in ((broken, "not a whole checkpoint"), (strange, "no part of this network")):
+        with pytest.raises(UserError, match=told):
+            StageCLI([*arguments, f"--model.init_from=[{path}]"])
+    with pytest.raises(UserError, match="not written by"):
+        run_lightning("validate", [*arguments, f"--ckpt_path={strange}"])
+    fit = [*arguments, "--trainer.max_steps=1", "--trainer.val_check_interval=1"]
+    assert run_lightning("fit", fit) == 0
+    ours = tmp_path / "run" / "checkpoints" / "best.ckpt"
+    with pytest.raises(UserError, match="another configuration"):
+        run_lightning("validate", [*arguments, "--model.network.heads=deep", f"--ckpt_path={ours}"])
+
+
+def test_a_checkpoint_can_be_judged_without_the_stage_before(arguments: list[str], tmp_path: Path) -> None:
+    assert run_lightning("fit", [*arguments, "--trainer.max_steps=2", "--trainer.val_check_interval=2"]) == 0
+    gone = ["--model.init_from=[gone]", f"--ckpt_path={tmp_path / 'run' / 'checkpoints' / 'best.ckpt'}"]
+    for command in ("validate", "test"):
+        assert run_lightning(command, [*arguments, *gone]) == 0
