@@ -58,7 +58,7 @@ def read_checkpoint(path: Path) -> "dict[str, Tensor]":
 
 
 def _import(checkpoint: Path, out: Path, variant: str | None) -> int:
-    from egorear.models.official import VARIANTS, guess_variants, network_from_official
+    from egorear.models.official import VARIANTS, from_official, guess_variants
     from egorear.models.pretrained import save_pretrained
 
     if variant is not None and variant not in VARIANTS:
@@ -72,11 +72,13 @@ def _import(checkpoint: Path, out: Path, variant: str | None) -> int:
             if len(fitting) > 1:
                 raise UserError(f"its tensors fit {' and '.join(fitting)} alike; choose one with --variant")
             variant = fitting[0]
-        network = network_from_official(state, variant)
+        official = from_official(state, variant)
     except UserError as error:
         raise UserError(f"{checkpoint}: {error}") from error
-    save_pretrained(network, out)
-    print(f"{variant}: {sum(p.numel() for p in network.parameters()):,} parameters written to {out}")
+    save_pretrained(official.network, out)
+    if official.rig is not None:  # images of other rigs are re-rendered to the one it was trained on
+        official.rig.save(out / "rig.json")
+    print(f"{variant}: {sum(p.numel() for p in official.network.parameters()):,} parameters written to {out}")
     return 0
 
 
