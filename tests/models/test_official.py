@@ -1,16 +1,21 @@
 """Published checkpoints: our networks reproduce their outputs, and the import is strict and safe."""
 
+import argparse
 import pickle
-from pathlib import Path
+from collections import defaultdict
+from pathlib import Path, PureWindowsPath
 
+import numpy as np
 import pytest
 import torch
+from lightning.fabric.utilities.data import AttributeDict
 from tests.models import golden_rule
 
 from egorear.cli.main import main
 from egorear.errors import UserError
 from egorear.geometry.rig import ego4view_syn
 from egorear.models import load_pretrained
+from egorear.models.checkpoint import read_checkpoint
 from egorear.models.official import VARIANTS, from_official, guess_variants
 
 GOLDENS = golden_rule.goldens()
@@ -111,6 +116,23 @@ def test_lightning_checkpoint_becomes_a_folder(tmp_path, heatmap2, prefix):
     torch.testing.assert_close(ours, expected)
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        argparse.Namespace(lr=1e-3, views=["front_left"]),
+        {"root": Path("/somewhere"), "drive": PureWindowsPath("c:/data")},
+        {"best": np.float64(20.2), "mean": np.zeros(3), "counts": defaultdict(list, {"a": [1]}), "crop": slice(1, 2)},
+        AttributeDict(model=AttributeDict(views=4)),
+    ],
+    ids=["namespace", "paths", "numpy", "lightning"],
+)
+def test_what_lightning_keeps_beside_the_tensors_does_not_matter(tmp_path, value):
+    torch.save({"state_dict": {"a": torch.ones(2)}, "hyper_parameters": value, "epoch": 11}, tmp_path / "a.ckpt")
+    content = read_checkpoint(tmp_path / "a.ckpt")
+    assert content["epoch"] == 11
+    assert content["state_dict"]["a"].tolist() == [1, 1]
+
+
 def test_imported_syn_network_keeps_the_published_geometry(tmp_path):
     state = golden_rule.state_dict("syn2")
     torch.save({"state_dict": state}, tmp_path / "syn.ckpt")
@@ -136,10 +158,21 @@ class Malice:
         return os.system, (f"touch {self.trace}",)
 
 
+class Eager:
+    """Runs a builtin, which torch does not block by its module."""
+
+    def __init__(self, trace: Path):
+        self.trace = trace
+
+    def __reduce__(self):
+        return exec, (f"open({str(self.trace)!r}, 'w')",)
+
+
+@pytest.mark.parametrize("harm", [Malice, Eager])
 @pytest.mark.parametrize("save", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value))])
-def test_a_checkpoint_that_carries_code_is_refused_unexecuted(tmp_path, capsys, save):
+def test_a_checkpoint_that_carries_code_is_refused_unexecuted(tmp_path, capsys, save, harm):
     trace = tmp_path / "executed"
-    save({"state_dict": Malice(trace)}, tmp_path / "evil.ckpt")
+    save({"state_dict": harm(trace)}, tmp_path / "evil.ckpt")
     assert main(["weights", "import", str(tmp_path / "evil.ckpt"), "--out", str(tmp_path / "out")]) == 2
     assert not trace.exists()
     assert not (tmp_path / "out").exists()

@@ -1,8 +1,6 @@
 """`egorear weights import CKPT --out DIR` and `egorear weights list`."""
 
 import argparse
-import pickle
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,29 +25,18 @@ def run(args: argparse.Namespace) -> int:
     return _list() if args.action == "list" else _import(args.checkpoint, args.out, args.variant)
 
 
-def read_checkpoint(path: Path) -> "dict[str, Tensor]":
+def named_tensors(path: Path) -> "dict[str, Tensor]":
     """The state dict of a Lightning checkpoint, or of a bare one. Nothing in the file is executed.
 
     Raises:
         UserError: the file is missing, damaged, no checkpoint, or would have to run code to be read.
     """
-    import torch
     from torch import Tensor
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the pickle protocol of strange files
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    except pickle.UnpicklingError as error:
-        raise UserError(
-            f"{path} was refused: it is damaged or holds more than tensors and plain values, which only "
-            "running code from the file could read"
-        ) from error
-    except Exception as error:  # torch.load raises whatever a damaged archive leads it to
-        raise UserError(f"{path} is not a whole PyTorch checkpoint") from error
-    state = content.get("state_dict", content) if isinstance(content, dict) else None
+    from egorear.models.checkpoint import read_checkpoint
+
+    content = read_checkpoint(path)
+    state = content.get("state_dict", content)
     if not isinstance(state, dict) or not state:
         raise UserError(f"{path} holds no 'state_dict' of named tensors")
     if not all(isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in state.items()):
@@ -63,7 +50,7 @@ def _import(checkpoint: Path, out: Path, variant: str | None) -> int:
 
     if variant is not None and variant not in VARIANTS:
         raise UserError(f"--variant is '{variant}' but must be one of {', '.join(VARIANTS)}")
-    state = read_checkpoint(checkpoint)
+    state = named_tensors(checkpoint)
     try:
         if variant is None:
             fitting = guess_variants(state)

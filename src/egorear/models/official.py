@@ -124,18 +124,6 @@ def from_official(state_dict: dict[str, Tensor], variant: str) -> OfficialNetwor
     Raises:
         UserError: no such variant, or a tensor is missing, unexpected or of another shape.
     """
-    network = network_from_official(state_dict, variant)
-    rig, fixed = None, False
-    if variant == "egoposeformer":
-        rig = unrealego_rig()
-    elif network.lifter is not None:
-        fixed = variant.startswith("syn")
-        rig = (ego4view_syn() if fixed else ego4view_rw()).select(network.config.views)
-    return OfficialNetwork(network, rig, fixed).eval()
-
-
-def network_from_official(state_dict: dict[str, Tensor], variant: str) -> EgoRear | EgoPoseFormer:
-    """As `from_official`, but the network alone, with the package's interface: a rig in, metres out."""
     if variant not in VARIANTS:
         raise UserError(f"there is no published variant '{variant}', only {', '.join(VARIANTS)}")
     network = _empty(VARIANTS[variant])
@@ -143,7 +131,13 @@ def network_from_official(state_dict: dict[str, Tensor], variant: str) -> EgoRea
     if problem := state_difference(network.state_dict(), ours):
         raise UserError(f"the checkpoint is not the published network '{variant}': {problem}")
     network.load_state_dict(ours, assign=True)
-    return network.eval()
+    rig, fixed = None, False
+    if variant == "egoposeformer":
+        rig = unrealego_rig()
+    elif network.lifter is not None:
+        fixed = variant.startswith("syn")
+        rig = (ego4view_syn() if fixed else ego4view_rw()).select(network.config.views)
+    return OfficialNetwork(network, rig, fixed).eval()
 
 
 def guess_variants(state_dict: dict[str, Tensor]) -> list[str]:

@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from egorear.errors import UserError
 from egorear.files import atomic_write
-from egorear.training.initial import read_checkpoint
+from egorear.models.checkpoint import read_checkpoint
 
 
 class SafeCheckpointIO(TorchCheckpointIO):

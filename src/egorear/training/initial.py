@@ -1,14 +1,11 @@
 """Starts a stage from what the stage before has learnt."""
 
-import pickle
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
 
-import torch
 from torch import Tensor, nn
 
 from egorear.errors import UserError
+from egorear.models.checkpoint import read_checkpoint
 from egorear.models.pretrained import load_pretrained, state_difference
 
 AVERAGE, NETWORK = "average.", "network."  # of a Stage's state dict; the average is the better one
@@ -50,24 +47,9 @@ def parts_of(network: nn.Module) -> dict[str, nn.Module]:
     return parts
 
 
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """A Lightning checkpoint on the CPU; only tensors and plain values are read, never code.
-
-    Raises:
-        UserError: the file is missing, damaged, or holds anything else.
-    """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise UserError(f"cannot read the checkpoint {path}: {error.strerror or error}") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, BadZipFile, ValueError, KeyError) as error:
-        raise UserError(f"{path} is not a whole checkpoint of tensors and plain values") from error
-    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
-        raise UserError(f"{path} has no 'state_dict': a checkpoint that training has written was expected")
-    return content
-
-
 def _network_of(path: Path) -> dict[str, Tensor]:
-    state = read_checkpoint(path)["state_dict"]
+    state = read_checkpoint(path).get("state_dict")
+    if not isinstance(state, dict):
+        raise UserError(f"{path} has no 'state_dict': a checkpoint that training has written was expected")
     prefix = AVERAGE if any(key.startswith(AVERAGE) for key in state) else NETWORK
     return {key.removeprefix(prefix): tensor for key, tensor in state.items() if key.startswith(prefix)}
