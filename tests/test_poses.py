@@ -1,5 +1,7 @@
 """poses.npz: there and back, and every way it can be wrong."""
 
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -69,3 +71,31 @@ def test_a_damaged_or_missing_file_is_refused(tmp_path):
         path.write_bytes(damaged)
         with pytest.raises(UserError, match=r"not a whole \.npz"):
             Poses.load(path)
+
+
+def npy(header: bytes, data: bytes = b"") -> bytes:
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + data
+
+
+@pytest.mark.parametrize(
+    "joints",
+    [
+        npy(b"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000, 16, 3)}", b"\0" * 64),  # a lie
+        npy(b"{'descr': open('executed', 'w'), 'fortran_order': False, 'shape': ()}"),
+        npy(b"{'descr':  (" + b" " * 40),  # numpy lets a tokenizer's error out
+        npy(b"(" * 20_000),
+    ],
+    ids=["huge", "expression", "unfinished", "nested"],
+)
+def test_a_hostile_array_is_refused_in_one_sentence_unexecuted(tmp_path, monkeypatch, joints):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "poses.npz"
+    some_poses().save(path)
+    with np.load(path) as file:
+        np.savez(path, **{name: array for name, array in file.items() if name != "joints"})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("joints.npy", joints)
+    with pytest.raises(UserError, match=r"poses\.npz is not a whole") as refusal:
+        Poses.load(path)
+    assert "\n" not in str(refusal.value)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["poses.npz"]

@@ -39,6 +39,18 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def check_writable(folder: str | Path) -> None:
+    """Makes the folder if need be; for commands that would find out only after long work.
+
+    Raises:
+        UserError: files cannot be written there.
+    """
+    probe = Path(folder) / ".writable"
+    with atomic_write(probe):
+        pass
+    probe.unlink(missing_ok=True)
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Writes UTF-8 text atomically."""
     with atomic_write(path) as temporary:
@@ -50,24 +62,42 @@ def write_json(path: str | Path, value: Any, indent: int | None = 2) -> None:
     write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n")
 
 
-def read_json(path: str | Path, limit_bytes: int = JSON_LIMIT_BYTES) -> Any:
-    """Reads JSON of at most `limit_bytes`.
+def read_bytes(path: str | Path, limit_bytes: int) -> bytes:
+    """Reads a file of at most `limit_bytes`.
 
     Raises:
-        UserError: the file is missing, too large, nested beyond reason or not JSON.
+        UserError: the file is missing, too large or cannot be read.
     """
-    path = Path(path)
     try:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             data = file.read(limit_bytes + 1)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     if len(data) > limit_bytes:
         raise UserError(f"{path} is larger than the {limit_bytes} bytes expected of such a file")
+    return data
+
+
+def read_json(path: str | Path, limit_bytes: int = JSON_LIMIT_BYTES) -> Any:
+    """Reads JSON of at most `limit_bytes`.
+
+    Raises:
+        UserError: the file is missing, too large, nested beyond reason, not JSON, or has a name twice in one object.
+    """
+    data = read_bytes(path, limit_bytes)
     try:
-        return json.loads(data)
+        return json.loads(data, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON: {error}") from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"'{twice}' occurs twice in one object")
+    return content
 
 
 def _umask() -> int:

@@ -74,9 +74,11 @@ class Poses:
                 raise UserError(f"{path}: '{name}' must be {what} with {ndim} dimensions")
         try:
             _check_shapes(arrays)
+            with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, hence refused
+                joints, confidence = (arrays[name].astype(np.float32) for name in ("joints", "confidence"))
             return Poses(
-                joints=arrays["joints"].astype(np.float32),
-                confidence=arrays["confidence"].astype(np.float32),
+                joints=joints,
+                confidence=confidence,
                 frame_names=arrays["frame_names"].tolist(),
                 timestamps=arrays["timestamps"].astype(np.float64),
                 rig_hash=arrays["rig_hash"].item(),
@@ -102,10 +104,12 @@ def _read_arrays(path: str | Path) -> dict[str, np.ndarray]:
             raise UserError(f"{path} unpacks to more than the {LIMIT_BYTES} bytes expected of poses")
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in ("schema", "version", *FIELDS) if name in file.files}
-    except (ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
-        raise UserError(f"{path} is not a whole .npz file of plain arrays: {error}") from error
+    except UserError:
+        raise
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    except Exception as error:  # numpy, zipfile and zlib raise whatever a damaged archive leads them to
+        raise UserError(f"{path} is not a whole .npz file of plain arrays: {error}".splitlines()[0]) from error
 
 
 def _text(array: np.ndarray | None) -> str | None:

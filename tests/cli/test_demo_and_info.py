@@ -1,5 +1,6 @@
 """`egorear demo` end to end, and that help and info come at once."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -51,6 +52,24 @@ def test_nothing_heavy_is_imported_to_say_little(argv):
     done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "egorear" in done.stdout
+
+
+def test_a_reader_that_has_gone_is_no_error():
+    done = subprocess.run(
+        f"{sys.executable} -m egorear.cli.main --help | true", shell=True, capture_output=True, text=True, timeout=60
+    )
+    assert done.stderr == ""
+
+
+def test_a_full_disk_is_told_in_one_sentence(monkeypatch, capsys):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device", "runs/metrics.csv")
+
+    monkeypatch.setattr("egorear.cli.info.run", full)
+    assert main(["info"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "No space left on device: 'runs/metrics.csv'" in error
 
 
 def test_exit_codes_of_the_front_door(capsys):

@@ -121,6 +121,7 @@ def test_wrong_arguments_are_told_in_one_sentence(tmp_path, weights, rig_file, f
     assert "no view of rig" in refused(capsys, f"chin={folders}", *good[1:])
     assert "'front_right'" in refused(capsys, f"front_left={folders}/front_left", *good[1:])
     assert "does not exist" in refused(capsys, f"front_left={folders}/x", f"front_right={folders}/x", *good[1:])
+    assert "nowhere does not exist" in refused(capsys, "nowhere", *good[1:])
     assert "for a dataset add --split" in refused(capsys, tmp_path, *good[1:])
 
 

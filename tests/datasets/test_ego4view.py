@@ -169,6 +169,7 @@ def damaged(field: str, value) -> dict:
     ("content", "message"),
     [
         (damaged("device_pts3d", [float("nan"), 0, 0]), r"LeftHand.device_pts3d' must be finite"),
+        (damaged("device_pts3d", [10**400, 0, 0]), r"LeftHand.device_pts3d' must be finite"),
         (damaged("device_pts3d", [1001.0, 0, 0]), r"LeftHand.device_pts3d' must lie within 1000 cm"),
         (damaged("device_pts3d", [1.0, 0]), r"LeftHand.device_pts3d' must be a list of 3"),
         (damaged("device_pts3d", ["1", "2", "3"]), r"LeftHand.device_pts3d' must be a list of 3"),
@@ -204,7 +205,7 @@ def test_what_is_missing_of_a_dataset_is_named(syn, tmp_path):
         Ego4ViewSyn(syn)
 
 
-@pytest.mark.parametrize("line", ["../rp_anna-1", "/etc", "rp_anna-1/../..", "a\\b", "."])
+@pytest.mark.parametrize("line", ["../rp_anna-1", "/etc", "rp_anna-1/../..", "a\\b", "a\0b", "."])
 def test_lists_do_not_lead_out_of_the_root(syn, line):
     (syn / "train.txt").write_text(f"{line}\n")
     with pytest.raises(UserError, match="must be the path of a folder inside"):

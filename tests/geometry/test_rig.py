@@ -134,6 +134,7 @@ REFUSED = {
     "unknown field": (lambda c: c["cameras"][1].update(colour="red"), "'colour' is not a field"),
     "unknown model": (lambda c: c["cameras"][1].update(model=["omni"]), "'model' is .* must be one of"),
     "size is text": (lambda c: c["cameras"][1].update(width="872"), "'width' is '872' but"),
+    "size is huge": (lambda c: c["cameras"][1].update(width=10**400), "'width' is 1000.* but .* at most"),
     "size is zero": (lambda c: c["cameras"][1].update(width=0), "'width' is 0 but"),
     "missing parameter": (lambda c: c["cameras"][1]["parameters"].pop("center"), "'center' is missing"),
     "unknown parameter": (lambda c: c["cameras"][1]["parameters"].update(k1=1.0), "'k1' is not a parameter"),
@@ -167,6 +168,13 @@ def test_a_wrong_file_is_refused_in_one_sentence_naming_file_and_field(case, tmp
         Rig.load(path)
     assert str(refusal.value).startswith(str(path))
     assert "\n" not in str(refusal.value)
+
+
+def test_a_name_that_occurs_twice_is_refused(tmp_path):
+    text = json.dumps(ego4view_syn().to_dict())
+    (tmp_path / "rig.json").write_text(text.replace('"center":', '"center": [1.0, 2.0], "center":', 1))
+    with pytest.raises(UserError, match=r"rig\.json is not valid JSON: 'center' occurs twice"):
+        Rig.load(tmp_path / "rig.json")
 
 
 def test_extrinsics_of_a_sequence_are_checked():

@@ -3,6 +3,7 @@
 import copy
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from egorear.cli.fit import run_lightning
 from egorear.cli.main import main
 from egorear.errors import UserError
 from egorear.models import load_pretrained
+from egorear.training.checkpoints import SafeCheckpointIO
 from egorear.training.cli import StageCLI
 
 
@@ -104,18 +106,40 @@ def test_killed_in_the_middle_it_continues_from_the_last_checkpoint(
     assert {int(state["step"]) for state in again["optimizer_states"][0]["state"].values()} == {reached + 8}
 
 
-def test_interrupted_it_exits_with_1(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_it_exits_with_1(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("egorear.training.stages.loss_terms", interrupt)
     assert main(["fit", *arguments]) == 1
+    assert "egorear fit: interrupted" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_told_and_leaves_the_old_checkpoint(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: object, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 245952 vs 245840")
+
+    last = tmp_path / "last.ckpt"
+    last.write_text("the old one")
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(UserError, match=r"cannot write the checkpoint .*last\.ckpt"):
+        SafeCheckpointIO().save_checkpoint({}, last)
+    assert last.read_text() == "the old one"
+    assert [path.name for path in tmp_path.glob("*.ckpt")] == ["last.ckpt"]
+    assert not list(tmp_path.glob(".*"))
 
 
 @pytest.mark.parametrize(
     ("extra", "told"),
     [
         (["--data.root=/nowhere"], "/nowhere/train.txt"),
+        (["--trainer.default_root_dir=/dev/null/run"], "cannot write /dev/null/run"),
+        ([f"--config={sys.executable}"], "not a text file"),
         (["--model.network.heads=shallow"], "model.network.heads"),
         (["--model.depth=3"], "model.depth"),
         (["--model.frozen=[backbone]"], "'backbone'"),
@@ -129,6 +153,18 @@ def test_bad_input_is_told_in_one_sentence(arguments: list[str], extra: list[str
     with pytest.raises(UserError, match=told) as caught:
         run_lightning("fit", [*arguments, *extra])
     assert "\n" not in str(caught.value)
+
+
+def test_damaged_truth_is_told_in_one_sentence_though_a_worker_found_it(
+    arguments: list[str], dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(dataset, tmp_path / "damaged")
+    frame = next((tmp_path / "damaged" / "train").rglob("*.json"))
+    frame.write_text(frame.read_text().replace('"device_pts3d":[', '"device_pts3d":[NaN,', 1))
+    told = [f"--data.root={tmp_path / 'damaged'}", "--data.in_memory=false", "--data.workers=1"]
+    assert main(["fit", *arguments, *told]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(f"egorear fit: error: {frame}: 'joints.Head.device_pts3d'")
 
 
 def test_a_checkpoint_that_is_none_is_refused(arguments: list[str], tmp_path: Path) -> None:

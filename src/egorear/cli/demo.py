@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from egorear.cli.predict import check_writable, predict, write_jpeg
+from egorear.cli.predict import predict, write_jpeg
 from egorear.errors import UserError
+from egorear.files import check_writable
 from egorear.tracking.weights import DEFAULT
 
 if TYPE_CHECKING:

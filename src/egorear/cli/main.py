@@ -33,22 +33,23 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     debug = "--debug" in argv
     argv = [a for a in argv if a != "--debug"]
-    if not argv or argv[0] in ("-h", "--help"):
-        print(_help())
-        return 0
-    if argv[0] == "--version":
-        print(f"egorear {egorear.__version__}")
-        return 0
-    name = argv[0]
-    if name not in COMMANDS:
-        print(f"egorear: error: there is no command '{name}'; try: egorear --help", file=sys.stderr)
-        return 2
+    name = argv[0] if argv else "--help"
     try:
-        return _run(name, argv[1:])
+        if name in ("-h", "--help", "--version"):
+            print(f"egorear {egorear.__version__}" if name == "--version" else _help(), flush=True)
+            return 0
+        if name not in COMMANDS:
+            print(f"egorear: error: there is no command '{name}'; try: egorear --help", file=sys.stderr)
+            return 2
+        code = _run(name, argv[1:])
+        sys.stdout.flush()  # a reader that has gone is noticed here, not when Python exits
+        return code
     except UserError as error:
         if debug:
             raise
-        print(f"egorear {name}: error: {error}", file=sys.stderr)
+        # A DataLoader's worker hands its error on with its traceback before it; only the sentence is for the user.
+        sentence = str(error).rpartition(f"{UserError.__module__}.{UserError.__name__}: ")[2].strip()
+        print(f"egorear {name}: error: {sentence}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
         if debug or (error.name or "").startswith("egorear"):
@@ -64,6 +65,11 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:  # of a log or a cache that another library writes: a full disk, a folder that is gone
+        if debug:
+            raise
+        print(f"egorear {name}: error: {error}", file=sys.stderr)
         return 1
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from egorear.errors import UserError
+from egorear.files import atomic_write, check_writable
 from egorear.tracking.weights import DEFAULT
 
 if TYPE_CHECKING:
@@ -114,25 +115,9 @@ def predict(tracker: "PoseTracker", source: "Source", batch: int, overlays: Path
     )
 
 
-def check_writable(folder: Path) -> None:
-    """Makes the folder if need be.
-
-    Raises:
-        UserError: files cannot be written there.
-    """
-    from egorear.files import atomic_write
-
-    probe = folder / ".writable"
-    with atomic_write(probe):
-        pass
-    probe.unlink(missing_ok=True)
-
-
 def write_jpeg(path: Path, picture) -> None:
     """Writes an RGB picture atomically."""
     import cv2
-
-    from egorear.files import atomic_write
 
     data = cv2.imencode(".jpg", picture[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))[1].tobytes()
     with atomic_write(path) as temporary:

@@ -22,7 +22,7 @@ from torch.utils.data import Dataset
 from egorear.datasets.images import find_image, read_image
 from egorear.datasets.sample import Sample
 from egorear.datasets.truth import StoredTruth, read_joints, read_truth
-from egorear.datasets.writer import ASPECT_TOLERANCE, IMAGE_FOLDER, SPLITS
+from egorear.datasets.writer import IMAGE_FOLDER, SPLITS
 from egorear.errors import UserError
 from egorear.files import read_json
 from egorear.geometry.camera import Camera
@@ -148,7 +148,7 @@ class Ego4View(Dataset[Sample], ABC):
     def _image(self, path: Path, camera: Camera) -> UInt8[Tensor, "3 H W"]:
         image = read_image(path)
         height, width = image.shape[:2]
-        if abs(width * camera.height / (height * camera.width) - 1) > ASPECT_TOLERANCE:
+        if not camera.same_aspect(width, height):
             raise UserError(
                 f"{path} is {width}x{height} but must have the aspect ratio of its calibration, "
                 f"{camera.width}x{camera.height}"
@@ -227,7 +227,7 @@ def read_split(root: Path, split: str) -> list[str]:
         raise UserError(f"cannot read the list of frames {path}: {reason}") from error
     lines = [line.strip().rstrip("/") for line in text.splitlines() if line.strip()]
     for line in lines:
-        if line.startswith("/") or "\\" in line or {"", ".", ".."} & set(line.split("/")):
+        if line.startswith("/") or "\\" in line or "\0" in line or {"", ".", ".."} & set(line.split("/")):
             raise UserError(f"{path}: '{line}' must be the path of a folder inside {root}")
     return list(dict.fromkeys(lines))
 

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from egorear.errors import UserError
+from egorear.files import read_bytes
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
 LIMIT_BYTES = 64 * 2**20
@@ -33,13 +34,7 @@ def read_image(path: str | Path) -> UInt8[np.ndarray, "H W 3"]:
     Raises:
         UserError: the file cannot be read, is neither JPEG nor PNG, is truncated or does not decode.
     """
-    try:
-        with open(path, "rb") as file:
-            data = file.read(LIMIT_BYTES + 1)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    if len(data) > LIMIT_BYTES:
-        raise UserError(f"{path} is larger than the {LIMIT_BYTES} bytes expected of an image")
+    data = read_bytes(path, LIMIT_BYTES)
     ends = [end for start, end in WHOLE if data.startswith(start)]
     if not ends:
         raise UserError(f"{path} is neither a JPEG nor a PNG image")

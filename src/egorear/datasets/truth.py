@@ -89,10 +89,12 @@ class _FrameFile:
         return points / 100
 
     def numbers(self, field: str, count: int) -> Float[np.ndarray, "J {count}"]:
-        rows = [joint.get(field) for joint in self.joints]
-        for name, row in zip(EGO4VIEW.names, rows, strict=True):
+        rows = []
+        for name, joint in zip(EGO4VIEW.names, self.joints, strict=True):
+            row = joint.get(field)
             if not isinstance(row, list) or len(row) != count or not all(type(x) in (float, int) for x in row):
                 raise UserError(f"{self.path}: 'joints.{name}.{field}' must be a list of {count} numbers")
+            rows.append([x if abs(x) < 1e300 else np.nan for x in row])  # a whole number can be too large for a float
         values = np.array(rows, dtype=np.float64)
         if not (finite := np.isfinite(values)).all():
             name = EGO4VIEW.names[int((~finite).any(-1).argmax())]

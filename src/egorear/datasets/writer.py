@@ -28,7 +28,6 @@ SPLITS = ("train", "validation", "test")
 IMAGE_FOLDER = "fisheye_rgb"
 JSON_FOLDER = "json_smplx_gendered"
 JPEG_QUALITY = 92
-ASPECT_TOLERANCE = 0.01
 CM_DIGITS, METRE_DIGITS, PIXEL_DIGITS, RADIAN_DIGITS = 4, 6, 3, 7
 
 
@@ -106,7 +105,7 @@ class SynWriter:
     def _encode(self, view: str, image: UInt8[np.ndarray, "H W 3"]) -> bytes:
         camera = self.rig.cameras[view]
         height, width = image.shape[:2]
-        if abs(width * camera.height / (height * camera.width) - 1) > ASPECT_TOLERANCE:
+        if not camera.same_aspect(width, height):
             raise UserError(
                 f"view '{view}': the image is {width}x{height} but must have the aspect ratio of its camera, "
                 f"{camera.width}x{camera.height}"

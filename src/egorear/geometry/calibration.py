@@ -15,7 +15,7 @@ import torch
 import yaml
 
 from egorear.errors import UserError
-from egorear.files import read_json
+from egorear.files import read_bytes, read_json
 from egorear.geometry.cameras import polynomial_and_slope
 from egorear.geometry.rig import SCHEMA, SHIPPED, VERSION, Rig, ego4view_syn, shipped
 from egorear.geometry.rig_file import numbers, rigid_from_list
@@ -243,13 +243,6 @@ def _angle_deg_at_radius(world_to_cam: tuple[float, ...], radius: float) -> floa
 
 def _text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            data = file.read(TEXT_LIMIT_BYTES + 1)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    if len(data) > TEXT_LIMIT_BYTES:
-        raise UserError(f"{path} is larger than the {TEXT_LIMIT_BYTES} bytes expected of a calibration")
-    try:
-        return data.decode("utf-8")
+        return read_bytes(path, TEXT_LIMIT_BYTES).decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not a text file") from error

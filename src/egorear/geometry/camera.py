@@ -9,6 +9,7 @@ Values and gradients are finite for every input, NaN and infinity included; what
 """
 
 import math
+import reprlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -23,6 +24,8 @@ from egorear.errors import UserError
 
 NEAREST_M = 1e-6  # a point closer to the projection centre has no direction
 FARTHEST_PX = 1e7  # a pixel coordinate beyond this is treated as infinite
+LARGEST_SIDE_PX = 2**15
+ASPECT_TOLERANCE = 0.01  # the sizes of one image at two resolutions are rounded
 FIELD_SAMPLES = 512  # angles at which a new camera's field of view is checked
 LEAST_GROWTH = 0.04  # of the radius, per angle and against its growth at the axis: flatter cannot be inverted
 
@@ -125,6 +128,10 @@ class Camera(ABC):
         x, y = pixels.unbind(-1)
         return (x >= -0.5) & (x < self.width - 0.5) & (y >= -0.5) & (y < self.height - 0.5)
 
+    def same_aspect(self, width: int, height: int) -> bool:
+        """Whether an image of that size can be this camera's at another resolution."""
+        return abs(width * self.height / (height * self.width) - 1) <= ASPECT_TOLERANCE
+
     def resized(self, width: int, height: int) -> "Camera":
         """The camera of the same image resampled to `width` x `height`: x' = (x + 0.5)·s - 0.5."""
         sx, sy = width / self.width, height / self.height
@@ -155,8 +162,11 @@ class Camera(ABC):
 def _check_size_and_numbers(camera: Camera) -> None:
     for name in ("width", "height"):
         size = getattr(camera, name)
-        if not isinstance(size, int) or size <= 0:
-            raise UserError(f"'{name}' is {size} but must be a positive whole number of pixels")
+        if not isinstance(size, int) or not 0 < size <= LARGEST_SIDE_PX:
+            raise UserError(
+                f"'{name}' is {reprlib.repr(size)} but must be a positive whole number of pixels, "
+                f"at most {LARGEST_SIDE_PX}"
+            )
     for entry in fields(camera):
         value = getattr(camera, entry.name)
         if entry.name in ("max_angle", "mask"):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import reprlib
 from dataclasses import MISSING, fields
 from pathlib import PurePosixPath
 from typing import Any
@@ -15,6 +16,7 @@ from egorear.geometry.cameras import CAMERA_MODELS, Camera
 
 RIGID_TOLERANCE = 1e-3  # of RRᵀ from the identity: calibration files keep as few as four digits
 FARTHEST_CAMERA_M = 5.0
+LARGEST_NUMBER = 1e30  # beyond that float32 overflows
 
 
 def camera_to_dict(view: str, camera: Camera) -> dict[str, Any]:
@@ -49,9 +51,9 @@ def camera_from_dict(entry: dict[str, Any]) -> Camera:
         raise UserError(f"'model' is {entry.get('model')!r} but must be one of {', '.join(CAMERA_MODELS)}")
     for name in ("width", "height"):
         if type(entry.get(name)) is not int:
-            raise UserError(f"'{name}' is {entry.get(name)!r} but must be a whole number of pixels")
+            raise UserError(f"'{name}' is {reprlib.repr(entry.get(name))} but must be a whole number of pixels")
     limit = entry.get("max_angle_deg")
-    calibrated = numbers(entry.get("calibrated_size", [entry["width"], entry["height"]]), 2, "calibrated_size")
+    calibrated = numbers(entry.get("calibrated_size", [0, 0]), 2, "calibrated_size")
     mask = entry.get("mask")
     if mask is not None and not _is_inner_path(mask):
         raise UserError(f"'mask' is {mask!r} but must be a path inside the rig file's folder")
@@ -95,11 +97,11 @@ def numbers(value: Any, length: int, name: str) -> Any:
     """
 
     def is_number(x: Any) -> bool:
-        return isinstance(x, int | float) and not isinstance(x, bool) and abs(x) <= 1e300
+        return isinstance(x, int | float) and not isinstance(x, bool) and abs(x) <= LARGEST_NUMBER
 
     if length == 0:
         if not is_number(value):
-            raise UserError(f"'{name}' is {value!r} but must be a finite number")
+            raise UserError(f"'{name}' is {reprlib.repr(value)} but must be a finite number")
         return float(value)
     count = f"{length}" if length > 0 else "one or more"
     fits = isinstance(value, list | tuple) and (len(value) == length if length > 0 else 1 <= len(value) <= 64)

@@ -1,8 +1,10 @@
 """A trained network as a folder: `model.safetensors` beside `config.json`, which says what to build."""
 
 import dataclasses
+import reprlib
 import types
 import typing
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from egorear.models.egoposeformer import EgoPoseFormer, EgoPoseFormerConfig
 from egorear.models.egorear import EgoRear, EgoRearConfig
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
+LARGEST_SIZE = 2**14  # of any width or count in a configuration: more would never finish being built
 CLASSES: dict[str, tuple[type, type[nn.Module]]] = {
     "EgoRear": (EgoRearConfig, EgoRear),
     "EgoPoseFormer": (EgoPoseFormerConfig, EgoPoseFormer),
@@ -36,7 +39,10 @@ def save_pretrained(model: nn.Module, folder: str | Path, half: bool = False) ->
         # A clone, because safetensors refuses tensors that share memory.
         state[name] = tensor.detach().to("cpu", dtype).contiguous().clone()
     with atomic_write(folder / WEIGHTS) as temporary:
-        save_file(state, temporary)
+        try:
+            save_file(state, temporary)
+        except SafetensorError as error:  # a full disk among others
+            raise UserError(f"cannot write {folder / WEIGHTS}: {error}") from error
     config = {"class": type(model).__name__, "config": dataclasses.asdict(model.config)}  # type: ignore[arg-type]
     write_json(folder / CONFIG, config)
 
@@ -51,7 +57,7 @@ def load_pretrained(folder: str | Path) -> EgoRear | EgoPoseFormer:
     path = folder / CONFIG
     content = read_json(path)
     name = content.get("class") if isinstance(content, dict) else None
-    if name not in CLASSES:
+    if not isinstance(name, str) or name not in CLASSES:
         raise UserError(f"{path}: 'class' is {name!r} but must be one of {', '.join(CLASSES)}")
     config_class, model_class = CLASSES[name]
     try:
@@ -63,8 +69,12 @@ def load_pretrained(folder: str | Path) -> EgoRear | EgoPoseFormer:
     except (OSError, SafetensorError) as error:
         raise UserError(f"cannot read {folder / WEIGHTS}: {error}") from error
     state = {name: t.float() if t.is_floating_point() else t for name, t in state.items()}
-    with torch.device("meta"):
-        model = model_class(config)
+    try:
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about layers without a channel, which fit no weights
+            model = model_class(config)
+    except Exception as error:  # whatever layers of impossible sizes raise
+        raise UserError(f"{path} describes no network that can be built: {error}".splitlines()[0]) from error
     if problem := state_difference(model.state_dict(), state):
         raise UserError(f"{folder / WEIGHTS} does not fit {path}: {problem}")
     model.load_state_dict(state, assign=True)
@@ -114,6 +124,10 @@ def _from_json(kind: Any, value: Any, where: str) -> Any:
         return value
     elif kind is float and type(value) in (int, float):
         return float(value)
-    elif kind in (int, bool, str) and type(value) is kind:
+    elif (kind in (bool, str) and type(value) is kind) or (kind is int and _is_size(value)):
         return value
-    raise UserError(f"'{where}' is {value!r} but must be {kind}")
+    raise UserError(f"'{where}' is {reprlib.repr(value)} but must be {getattr(kind, '__name__', kind)}")
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= LARGEST_SIZE

@@ -178,6 +178,8 @@ def _by_view(sources: Sequence[str], rig: Rig) -> dict[str, Path]:
         found = {}
         for source in sources:
             view, equals, path = source.partition("=")
+            if len(sources) == 1 and not equals and not Path(source).exists():
+                raise UserError(f"{source} does not exist")
             if not equals or not path:
                 raise UserError(f"source '{source}' must be a folder, or view=folder or view=video, once per camera")
             if view in found:

@@ -20,7 +20,6 @@ from egorear.models.pretrained import load_pretrained
 from egorear.tracking.rerender import ViewWarp, view_warp
 from egorear.tracking.weights import DEFAULT, find_weights
 
-ASPECT_TOLERANCE = 0.01
 SMALLEST_COVERAGE = 0.1  # of the training camera's view; less means that the rig is oriented otherwise
 AWAY_M = 5.0  # a camera that is not there stands this far ahead of its place and looks on: no joint is in its view
 
@@ -232,7 +231,7 @@ def _camera_of(image: Image, camera: Camera, view: str) -> Camera:
     height, width = image.shape[:2]
     if (width, height) == (camera.width, camera.height):
         return camera
-    if abs(width * camera.height / (height * camera.width) - 1) > ASPECT_TOLERANCE:
+    if not camera.same_aspect(width, height):
         raise UserError(
             f"view '{view}': the image is {width}x{height} but must have the aspect ratio of its camera in the rig, "
             f"{camera.width}x{camera.height}"

@@ -12,6 +12,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger
 
 from egorear.errors import UserError
+from egorear.files import check_writable
 from egorear.models.pretrained import save_pretrained
 from egorear.training.checkpoints import SafeCheckpointIO, best_checkpoint, last_checkpoint
 from egorear.training.data import FrameData
@@ -58,6 +59,8 @@ class StageCLI(LightningCLI):
                 super().parse_arguments(parser, args)
         except ArgumentError as error:
             raise UserError(" ".join(str(error).split())) from error
+        except UnicodeDecodeError as error:
+            raise UserError(f"the configuration is not a text file: {error}") from error
 
     def before_instantiate_classes(self) -> None:
         self.folder = Path(self.config["trainer"]["default_root_dir"] or "runs")
@@ -112,6 +115,7 @@ def run(name: str, argv: list[str]) -> int:
     warnings.filterwarnings("ignore", ".*treespec, LeafSpec.*")
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # which accelerators it did not find, and tips
     cli = StageCLI(argv)
+    check_writable(cli.folder)
     if name == "fit":
         cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.checkpoint)
         save_pretrained(cli.model.answer, cli.folder / "model")
