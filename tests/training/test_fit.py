@@ -27,7 +27,8 @@ def validations(run: Path, name: str) -> list[float]:
 
 
 def test_a_short_run_learns_and_exports_what_it_judged(arguments: list[str], tmp_path: Path) -> None:
-    assert run_lightning("fit", [*arguments, "--model.ema_decay=0.9"]) == 0
+    # Validated seldom enough that the last time is the best for certain, whatever the number of threads.
+    assert run_lightning("fit", [*arguments, "--model.ema_decay=0.9", "--trainer.val_check_interval=40"]) == 0
     first, *_, last = validations(tmp_path / "run", "val/mpjpe_mm")
     assert last < 0.7 * first
     exported = load_pretrained(tmp_path / "run" / "model").state_dict()
