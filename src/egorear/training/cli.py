@@ -110,9 +110,15 @@ def run(name: str, argv: list[str]) -> int:
     Raises:
         UserError: bad arguments, data or checkpoints.
     """
-    warnings.filterwarnings("ignore", ".*does not have many workers.*")
-    warnings.filterwarnings("ignore", ".*Checkpoint directory.*exists and is not empty.*")
-    warnings.filterwarnings("ignore", ".*treespec, LeafSpec.*")
+    for harmless in (
+        ".*does not have many workers.*",
+        ".*Checkpoint directory.*exists and is not empty.*",
+        ".*treespec, LeafSpec.*",
+        ".*module\\(s\\) in eval mode.*",  # the average of the weights, and what is frozen
+        ".*smaller than the logging interval.*",
+        ".*dataloader is not resumable.*",  # docs/training.md says how resuming goes on
+    ):
+        warnings.filterwarnings("ignore", harmless)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # which accelerators it did not find, and tips
     cli = StageCLI(argv)
     check_writable(cli.folder)
