@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from egorear.geometry.cameras import KannalaBrandt
 from egorear.geometry.rig import Rig, ego4view_syn
+from egorear.geometry.skeleton import EGO4VIEW
 from egorear.synth.body import BONES, sample_person
 from egorear.synth.environment import sample_place
 from egorear.synth.rasterizer import NOTHING, rasterize
@@ -28,16 +30,10 @@ def device_joints(scene) -> torch.Tensor:
 
 
 def test_headset_axes_on_a_standing_person():
-    joints = dict(zip(ego_names(), device_joints(standing_scene(0)).numpy(), strict=True))
+    joints = dict(zip(EGO4VIEW.names, device_joints(standing_scene(0)).numpy(), strict=True))
     assert joints["LeftHand"][0] < -0.1 < 0.1 < joints["RightHand"][0]  # x to the wearer's right
     assert joints["LeftFoot"][2] > 1.0  # z down
     assert joints["Head"][1] > 0.08  # y backward: the neck is behind the front cameras
-
-
-def ego_names():
-    from egorear.geometry.skeleton import EGO4VIEW
-
-    return EGO4VIEW.names
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -57,7 +53,9 @@ def test_visible_joints_are_drawn_where_the_truth_projects(seed):
         for j in np.flatnonzero(frame.visible[v]):
             x, y = pixels[v, j].round().int().tolist()
             around = winner[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
-            assert (around != NOTHING).any(), f"{ego_names()[j]} is told visible in {view} but no body is drawn there"
+            assert (around != NOTHING).any(), (
+                f"{EGO4VIEW.names[j]} is told visible in {view} but no body is drawn there"
+            )
 
 
 def test_a_joint_behind_the_body_is_not_visible():
@@ -65,7 +63,7 @@ def test_a_joint_behind_the_body_is_not_visible():
     frame = Renderer(ego4view_syn().resized(SIZE, SIZE), 1).render(
         scene, sample_sensor(np.random.default_rng(0), 4), np.random.default_rng(0)
     )
-    hips = [ego_names().index("LeftUpLeg"), ego_names().index("RightUpLeg")]
+    hips = [EGO4VIEW.names.index("LeftUpLeg"), EGO4VIEW.names.index("RightUpLeg")]
     assert not frame.visible[:, hips].any(), "standing upright, the trunk hides the hips from above"
 
 
@@ -80,8 +78,6 @@ def test_outside_the_image_circle_is_black_and_inside_is_not():
 
 
 def test_any_number_of_cameras_of_any_model():
-    from egorear.geometry.cameras import KannalaBrandt
-
     camera = KannalaBrandt(width=80, height=60, fx=24.0, fy=24.0, cx=39.5, cy=29.5, k1=0.0, k2=0.0, k3=0.0, k4=0.0)
     rig = Rig("one camera", {"chest": camera}, torch.eye(4)[None])
     scene = standing_scene(6)
