@@ -17,6 +17,7 @@ COMMANDS = {
     "predict": "image folders, one video per camera, or a dataset split to poses.npz",
     "evaluate": "score a poses.npz against a dataset",
     "synth": "render training data for any rig",
+    "card": "describe a dataset: a page of figures and pictures",
     "fit": "train one stage from a YAML configuration (also: validate, test)",
     "validate": "run the validation of a training stage",
     "test": "run the test of a training stage",
