@@ -69,7 +69,7 @@ def main(path: str) -> None:
         faces = np.concatenate([quads[g] for g in groups])
         triangles = np.concatenate([faces[:, [0, 1, 2]], faces[:, [0, 2, 3]]])
         if mesh == "body":
-            triangles = thin(mean, triangles, shortest_edges(mean, weights, names))
+            triangles = close_mouth(mean, thin(mean, triangles, shortest_edges(mean, weights, names)))
         used, triangles = np.unique(triangles, return_inverse=True)
         triangles = triangles.reshape(-1, 3)
         operator = sparse.identity(len(used), format="csr")
@@ -206,6 +206,22 @@ def thin(vertices: np.ndarray, triangles: np.ndarray, shortest: np.ndarray) -> n
                     heapq.heappush(queue, (length(stays, v), min(stays, v), max(stays, v)))
                 break
     return np.array(list(faces.values()))
+
+
+def close_mouth(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """Fills the hole in the middle of the face; the eyelids keep theirs, round the eyes."""
+    edges = {edge for t in triangles.tolist() for edge in zip(t, t[1:] + t[:1], strict=True)}
+    after = {b: a for a, b in edges if (b, a) not in edges}  # the rims, walked so that what fills them faces outward
+    rim = [min(after, key=lambda v: abs(vertices[v, 0]))]
+    while (corner := after[rim[-1]]) != rim[0]:
+        rim.append(corner)
+    filling = []
+    while len(rim) > 2:  # cuts off the corner with the shortest opening, over and over
+        points = vertices[rim]
+        i = int(np.linalg.norm(np.roll(points, 1, axis=0) - np.roll(points, -1, axis=0), axis=1).argmin())
+        filling.append([rim[i - 1], rim[i], rim[(i + 1) % len(rim)]])
+        rim.pop(i)
+    return np.concatenate((triangles, filling))
 
 
 def subdivide(n: int, triangles: np.ndarray) -> tuple[sparse.csr_matrix, np.ndarray]:

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from egorear.files import atomic_write, read_json
+from egorear.synth.actions import action_of, ungrounded
 from egorear.synth.bvh import read_bvh
 from egorear.synth.clips import FPS, resample, write_clips
 from egorear.synth.motion import ASSET
-from egorear.synth.retarget import Source, retarget
+from egorear.synth.retarget import Source, retarget_and_judge
 from egorear.synth.rotations import about, to_matrix, to_quaternion
-from egorear.synth.sources import UNGROUNDED, action_of
 
 CMU_CLIPS = ("01_01", "01_03")  # Boxing_Toes.bvh beside them is of unstated origin
 
@@ -72,11 +72,14 @@ def main() -> None:
     bvh, pybullet = map(Path, sys.argv[1:3])
     sources = [read_bvh(bvh / f"{name}.bvh") for name in CMU_CLIPS]
     sources += [read_humanoid(path) for path in sorted(pybullet.glob("humanoid3d_*.txt"))]
-    clips = [retarget(s, action_of(s.name), not s.name.startswith(UNGROUNDED)) for s in sources]
+    cleaned = [retarget_and_judge(s, action_of(s.name), not ungrounded(s.name)) for s in sources]
     with atomic_write(ASSET) as temporary:
-        write_clips(temporary, clips)
-    for clip in clips:
-        print(f"{clip.name:16s} {clip.action:8s} {clip.seconds:6.1f} s")
+        write_clips(temporary, [clip for clip, _, _ in cleaned])
+    for clip, before, after in cleaned:
+        print(
+            f"{clip.name:16s} {clip.action:10s} {clip.seconds:6.1f} s, foot skate {before.skate_mm:5.2f} -> "
+            f"{after.skate_mm:5.2f} mm/frame"
+        )
     print(f"{ASSET}: {ASSET.stat().st_size / 1e6:.2f} MB")
 
 

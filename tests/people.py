@@ -72,7 +72,7 @@ def write_dataset(root: Path, frames: int = 3) -> Path:
     world = np.eye(4, dtype=np.float32)
     for index in range(frames):
         joints = (STANDING + 0.01 * index).numpy()
-        truth = FrameTruth(joints, world, np.ones((4, 16), dtype=bool), "standing")
+        truth = FrameTruth(joints, world, np.zeros((4, 16), np.uint8), "standing")
         writer.write("anna", "s1", f"f{index}", pictures(rig, index, (64, 64)), truth)
     writer.write_splits({"test": ["anna"]})
     return root

@@ -1,16 +1,17 @@
 """Files that are either whole or absent, and readers that a hostile file cannot exhaust."""
 
 import json
-import os
-import tempfile
+import re
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from egorear.errors import UserError
 
 JSON_LIMIT_BYTES = 64 * 2**20
+LEFTOVER = re.compile(r"\.(.+)\.[0-9a-f]{8}(\.\w+)?")  # as `atomic_write` names its temporary files
 
 
 @contextmanager
@@ -22,21 +23,26 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         UserError: the folder cannot be made or written, or the disk is full.
     """
     path = Path(path)
+    # Named before it is made, so that an interrupt while it is being made leaves nothing either.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
-    os.close(handle)
-    temporary = Path(name)
-    try:
+        open(temporary, "xb").close()
         yield temporary
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: str | Path, below: bool = False) -> None:
+    """Removes the temporary files of `atomic_write` that a killed process left in a folder (or anywhere `below` it).
+    Only for folders that nobody else is writing to."""
+    for path in Path(folder).glob("**/.*" if below else ".*"):
+        if LEFTOVER.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def check_writable(folder: str | Path) -> None:
@@ -49,6 +55,12 @@ def check_writable(folder: str | Path) -> None:
     with atomic_write(probe):
         pass
     probe.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Writes bytes atomically."""
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -98,9 +110,3 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"'{twice}' occurs twice in one object")
     return content
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -1,6 +1,7 @@
 """What is written is read back, by a naive reader and by ours; what is half written is not there."""
 
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -9,7 +10,11 @@ import torch
 from tests.datasets.ego4view_files import NAMES, VIEWS, picture
 
 from egorear.datasets.consistency import check_truth
-from egorear.datasets.ego4view import Ego4ViewSyn
+from egorear.datasets.ego4view import Ego4ViewRW, Ego4ViewSyn, open_ego4view
+from egorear.datasets.frame import to_sample
+from egorear.datasets.maps import ViewMaps, decode_maps, encode_maps
+from egorear.datasets.rw_writer import RWWriter
+from egorear.datasets.truth import BodyTruth, Visibility
 from egorear.datasets.writer import FrameTruth, SynWriter
 from egorear.errors import UserError
 from egorear.geometry.rig import ego4view_syn
@@ -25,7 +30,29 @@ def frame_truth(seed: int = 0, action: str | None = "walk") -> FrameTruth:
     T_device_world[:3, 3] = 0.1, 1.6, 0.2
     joints_device = rng.uniform((-0.4, 0.1, -0.2), (0.4, 1.4, 0.6), (16, 3))
     joints_world = (joints_device - T_device_world[:3, 3]) @ T_device_world[:3, :3]
-    return FrameTruth(joints_world, T_device_world, rng.random((4, 16)) < 0.5, action)
+    return FrameTruth(joints_world, T_device_world, rng.integers(0, 5, (4, 16), dtype=np.uint8), action)
+
+
+def rich_truth(seed: int = 0) -> FrameTruth:
+    """Everything a frame may tell."""
+    rng = np.random.default_rng(seed)
+    bones = rng.normal(size=(52, 4))
+    bones /= np.linalg.norm(bones, axis=-1, keepdims=True)
+    depth = rng.uniform(0.05, 4, (64, 64)).astype(np.float32)
+    depth[:5] = np.inf
+    normals = rng.normal(size=(64, 64, 3)).astype(np.float32)
+    normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
+    normals[:5] = 0
+    maps = ViewMaps(depth, rng.integers(0, 14, (64, 64), dtype=np.uint8), np.full((64, 64), 255, np.uint8), normals)
+    T = ego4view_syn().T_camera_device.numpy().astype(np.float64)
+    T[:, 0, 3] += 0.01
+    return replace(
+        frame_truth(seed),
+        timestamp_s=0.1 * seed,
+        T_camera_device=T,
+        body=BodyTruth(bones, rng.normal(size=3), rng.normal(size=10)),
+        maps={"front_left": maps, "back_right": ViewMaps(depth_m=depth)},
+    )
 
 
 @pytest.fixture
@@ -143,3 +170,112 @@ def test_no_action_is_written_where_none_is_known(tmp_path):
     writer.write_splits({"train": ["anna"]})
     assert "action" not in json.loads((tmp_path / "anna/1/json_smplx_gendered/0.json").read_text())
     assert Ego4ViewSyn(tmp_path).joints(0)[1] is None
+
+
+def test_everything_a_frame_may_tell_comes_back(tmp_path):
+    writer = SynWriter(tmp_path, ego4view_syn())
+    truth = rich_truth(3)
+    writer.write("anna", "1", "0", IMAGES, truth)
+    writer.write_splits({"train": ["anna"]})
+    dataset = Ego4ViewSyn(tmp_path, "train", image_size=64)
+    stored = dataset.truth(0)
+    assert np.array_equal(stored.visibility, truth.visibility)
+    assert np.array_equal(stored.visible, truth.visibility == Visibility.VISIBLE)
+    assert stored.timestamp_s == pytest.approx(0.3)
+    np.testing.assert_allclose(stored.T_device_world, truth.T_device_world, atol=1e-8)
+    np.testing.assert_allclose(stored.T_camera_device, truth.T_camera_device, atol=1e-8)
+    for name in ("bones", "root_m", "shape"):
+        np.testing.assert_allclose(getattr(stored.body, name), getattr(truth.body, name), atol=1e-6)
+    assert check_truth(dataset).agrees(pixels=0.01, millimetres=0.01), "by the extrinsics of the frame"
+    sample = dataset[0]
+    assert np.array_equal(sample.visibility, truth.visibility)
+    streamed = to_sample(writer.rig, IMAGES, truth, sample.name)
+    torch.testing.assert_close(streamed.rig.T_camera_device, sample.rig.T_camera_device, atol=1e-7, rtol=0)
+    torch.testing.assert_close(streamed.joints, sample.joints, atol=1e-6, rtol=0)
+    seen = sample.rig.project(sample.joints)[1]
+    torch.testing.assert_close(streamed.joints_2d[seen], sample.joints_2d[seen], atol=1e-2, rtol=0)
+
+
+def test_maps_come_back_to_the_last_bit_they_store(tmp_path):
+    writer = SynWriter(tmp_path, ego4view_syn())
+    writer.write("anna", "1", "0", IMAGES, truth := rich_truth())
+    writer.write_splits({"train": ["anna"]})
+    maps = Ego4ViewSyn(tmp_path, "train").maps(0)
+    assert list(maps) == ["front_left", "back_right"]
+    assert maps["back_right"].part is None
+    wrote, read = truth.maps["front_left"], maps["front_left"]
+    assert np.array_equal(read.part, wrote.part)
+    assert np.array_equal(read.limb, wrote.limb)
+    assert np.array_equal(np.isinf(read.depth_m), np.isinf(wrote.depth_m))
+    near = np.isfinite(wrote.depth_m)
+    assert np.abs(read.depth_m[near] - wrote.depth_m[near]).max() <= 0.000501
+    assert not read.normals[:5].any()
+    assert (read.normals[5:] * wrote.normals[5:]).sum(-1).min() > np.cos(np.radians(0.6))
+    assert encode_maps(read)["depth"] == encode_maps(wrote)["depth"]
+
+
+def test_damaged_maps_are_refused_by_name(tmp_path):
+    good = encode_maps(rich_truth().maps["front_left"])
+    limb = encode_maps(ViewMaps(limb=np.full((8, 8), 16, np.uint8)))["limb"]
+    for kind, data, words in (
+        ("depth", good["part"], "d.png must be a PNG image of 1 x 16 bits"),
+        ("normals", good["limb"], "d.png must be a PNG image of 3 x 8 bits"),
+        ("limb", limb, "d.png must hold joints 0 to 15"),
+        ("part", good["part"][:-9], "d.png is truncated"),
+    ):
+        with pytest.raises(UserError, match=words):
+            decode_maps({kind: ("d.png", data)})
+    with pytest.raises(UserError, match="must be of one size"):
+        decode_maps({"limb": ("a.png", good["limb"]), "part": ("b.png", limb)})
+
+
+def test_the_other_layout_has_the_matrices_of_each_recording(tmp_path):
+    writer, truths = RWWriter(tmp_path, ego4view_syn()), [rich_truth(1), frame_truth(2)]
+    for sequence, truth in zip(("walk_1", "walk_2"), truths, strict=True):
+        writer.write("anna", sequence, "0001", IMAGES, truth)
+    writer.write_splits({"test": ["anna/walk_1", "anna/walk_2"]})
+    dataset = open_ego4view(tmp_path, "test", image_size=64)
+    assert isinstance(dataset, Ego4ViewRW)
+    assert dataset.names == ["anna/walk_1/0001", "anna/walk_2/0001"]
+    moved = ego4view_syn().T_camera_device.clone()
+    moved[:, 0, 3] += 0.01
+    torch.testing.assert_close(dataset[0].rig.T_camera_device, moved)
+    torch.testing.assert_close(dataset[1].rig.T_camera_device, ego4view_syn().T_camera_device)
+    assert check_truth(dataset).agrees(pixels=0.01, millimetres=0.01)
+    with pytest.raises(UserError, match="one set a sequence"):
+        writer.write("anna", "walk_2", "0002", IMAGES, rich_truth(2))
+    with pytest.raises(UserError, match="must have no '-'"):
+        writer.write("anna", "walk-2", "0002", IMAGES, frame_truth(2))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("timestamp", "soon", "'timestamp' must be a number"),
+        ("timestamp", float("nan"), "'timestamp' must be a number"),
+        ("T_device_world", [[1, 0, 0, 0]] * 4, "must be a rotation"),
+        ("T_device_world", [[1, 0], [0, 1]], "4 x 4 finite numbers"),
+        ("T_camera_device", [1], "must be an object of view names"),
+        ("T_camera_device", {}, "'front_left'"),
+        ("body", {"bones": [[1, 0, 0]]}, "'body.bones' must be n x 4"),
+        ("body", {"bones": [[2, 0, 0, 0]], "root": [0, 0, 0], "shape": [0]}, "unit quaternions"),
+    ],
+)
+def test_damage_to_our_own_fields_is_named(written, field, value, words):
+    path = written / "anna/1001/json_smplx_gendered/0000.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), field: value}))
+    with pytest.raises(UserError, match=words):
+        Ego4ViewSyn(written, "train").truth(0)
+
+
+def test_reasons_must_be_known_and_agree_with_the_flags(written):
+    path = written / "anna/1001/json_smplx_gendered/0000.json"
+    for change, words in (
+        ({"camera_back_left_visibility": "asleep"}, "joints.Head.camera_back_left_visibility' must be of"),
+        ({"camera_back_left_visibility": "cloth", "camera_back_left_visible": True}, "contradicts"),
+    ):
+        content = json.loads(path.read_text())
+        content["joints"]["Head"].update(change)
+        path.write_text(json.dumps(content))
+        with pytest.raises(UserError, match=words):
+            Ego4ViewSyn(written, "train").truth(0)

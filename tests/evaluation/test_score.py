@@ -103,7 +103,7 @@ def on_disk(tmp_path):
     image = np.zeros((16, 16, 3), np.uint8)
     joints = np.random.default_rng(1).uniform((-0.4, 0.1, -0.2), (0.4, 1.4, 0.6), (2, 16, 3))
     for index in range(2):
-        truth = FrameTruth(joints[index], np.eye(4), np.ones((4, 16), bool), f"[jump]{index}")
+        truth = FrameTruth(joints[index], np.eye(4), np.zeros((4, 16), np.uint8), f"[jump]{index}")
         writer.write("anna", "1", f"{index}", dict.fromkeys(rig.views, image), truth)
     writer.write_splits({"train": ["anna"], "test": ["anna"]})
     predicted(joints + np.array((0.01, 0, 0)), ["anna/1/0", "anna/1/1"]).save(tmp_path / "poses.npz")

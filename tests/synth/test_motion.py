@@ -9,9 +9,11 @@ import pytest
 from egorear.errors import UserError
 from egorear.synth import motion as library_module
 from egorear.synth.body import BONES
-from egorear.synth.clips import Clip, read_clips, resample, write_clips
-from egorear.synth.figure import BODY, BODY_BONES, LEG, lowest, mirrored
-from egorear.synth.motion import SPLITS, MotionLibrary, split_of
+from egorear.synth.clips import Clip, read_clips, resample, without_copies, write_clips
+from egorear.synth.contacts import foot_skate_mm
+from egorear.synth.figure import BODY, BODY_BONES, LEG, joints, lowest, mirrored
+from egorear.synth.hands import FINGERS
+from egorear.synth.motion import ACTIONS, HARD, SPLITS, MotionLibrary, compose, split_of
 from egorear.synth.procedural import FAMILIES
 
 BODY_IN_BONES = [BONES.index(bone) for bone in BODY_BONES]
@@ -36,24 +38,29 @@ def test_window_is_a_proper_motion_above_the_floor(split, procedural):
         assert lowest(R[:, BODY_IN_BONES], motion.root * LEG).min() > -0.02
         assert np.abs(motion.root[:, :2].mean(0)).max() < 0.1 + np.ptp(motion.root[:, :2], 0).max()
         assert motion.fps == 10
+        assert len(motion.actions) == 6
+        assert set(motion.actions) <= set(ACTIONS)
+        np.testing.assert_allclose(motion.timestamps_s, np.arange(6) / 10)
 
 
 def test_same_generator_state_gives_the_same_window(library):
     a, b = (library.sample(np.random.default_rng(7), "train", 8, 2) for _ in range(2))
     other = library.sample(np.random.default_rng(8), "train", 8, 2)
-    assert (a.name, a.action) == (b.name, b.action)
+    assert (a.name, a.actions) == (b.name, b.actions)
     np.testing.assert_array_equal(a.rotations, b.rotations)
     np.testing.assert_array_equal(a.root, b.root)
     assert a.name != other.name
 
 
 def test_splits_share_no_motion_and_each_has_recordings(library):
-    recorded = {s: {clip.name for clip in library.passages[s].clips} for s in SPLITS}
+    recorded = {s: {clip.name for clip in library.passages[s, "all"].clips} for s in SPLITS}
     assert all(recorded.values())
     drawn = {}
     for split in SPLITS:
         rng = np.random.default_rng(3)  # the same state for each split: only the split may keep them apart
-        drawn[split] = {library.sample(rng, split, 2).name.removesuffix("~mirrored") for _ in range(30)}
+        drawn[split] = {
+            name for _ in range(30) for name in library.sample(rng, split, 2).name.removesuffix("~mirrored").split("+")
+        }
     for a, b in (("train", "validation"), ("train", "test"), ("validation", "test")):
         assert not recorded[a] & recorded[b]
         assert not drawn[a] & drawn[b]
@@ -62,7 +69,7 @@ def test_splits_share_no_motion_and_each_has_recordings(library):
 
 def test_procedural_share_and_climbing_share(library):
     rng = np.random.default_rng(0)
-    names = [library.sample(rng, "train", 2).name for _ in range(160)]
+    names = [library.sample(rng, "train", 2).name.split("+")[0] for _ in range(160)]
     recorded = [name for name in names if name.split("-")[0] not in FAMILIES or "-" not in name]
     assert 0.38 < len(recorded) / len(names) < 0.62
     climbing = sum(name.startswith("01_") for name in recorded)
@@ -95,10 +102,62 @@ def test_windows_avoid_faulty_frames():
     seen = set()
     for seconds in (0.5, 1.5, 6.0):  # the longest is played forth and back
         for _ in range(20):
-            *_, root = library_module._recorded_window(rng, passages, np.linspace(0, seconds, 7))
-            assert np.ptp(root[:, 2]) == 0
-            seen.add(float(root[0, 2]))
+            times = np.linspace(0, seconds, 7)
+            piece = library_module._recorded_piece(rng, passages, passages.share, times, 0.0, 10.0)
+            assert np.ptp(piece.root[:, 2]) == 0
+            seen.add(float(piece.root[0, 2]))
     assert seen == {1.0, 2.0}
+
+
+def posed(motion):
+    """Rotations of the body bones and hips in metres, as the reference figure stands."""
+    return motion.rotations[:, BODY_IN_BONES].astype(float), motion.root.astype(float) * LEG
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_long_windows_go_on_from_movement_to_movement_without_a_jump(seed):
+    motion = MotionLibrary(procedural=1.0).sample(np.random.default_rng(seed), "train", 450)
+    assert "+" in motion.name
+    assert len(set(motion.actions)) > 1
+    rotations, root = posed(motion)
+    placed = joints(rotations, root)
+    assert np.linalg.norm(np.diff(placed, axis=0), axis=-1).max() * 30 < 20
+    assert foot_skate_mm(rotations, root) < 4
+    assert lowest(rotations, root).min() > -0.01
+
+
+def test_chosen_movements_follow_each_other():
+    chosen = [("walk", 3, {"speed": 1.0, "turning": 0.0}), ("squat", 2, {}), ("sit", 3, {"arms": "phone"})]
+    motion = compose(np.random.default_rng(0), chosen)
+    assert len(motion.root) == 240
+    assert [motion.actions[i] for i in (0, 89, 90, 149, 150, 239)] == ["walk"] * 2 + ["squat"] * 2 + ["sit"] * 2
+    # Two seconds of walking, before the fade.
+    assert np.linalg.norm(motion.root[75, :2] - motion.root[15, :2]) * LEG == pytest.approx(2.0, abs=0.1)
+    assert motion.root[-1, 2] < 0.9 * motion.root[0, 2]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "complaint"),
+    [([("fly", 1, {})], "no movement 'fly'"), ([("walk", 0, {})], "seconds"), ([("walk", 1, {"wings": 2})], "wings")],
+)
+def test_impossible_compositions_are_refused(chosen, complaint):
+    with pytest.raises(UserError, match=complaint):
+        compose(np.random.default_rng(0), chosen)
+
+
+def test_hard_mix_has_hard_actions_only(library):
+    rng = np.random.default_rng(0)
+    drawn = {action for _ in range(40) for action in library.sample(rng, "train", 120, mix="hard").actions}
+    assert drawn <= set(HARD)
+    assert len(drawn) >= 5
+
+
+def test_the_same_recording_counts_once(library, tmp_path):
+    renamed = [replace(clip, name=f"my_{clip.name}") for clip in library.clips[:4]]
+    assert len(without_copies([*library.clips, *renamed])) == len(library.clips)
+    first = library.clips[0]
+    part = replace(first, root=first.root[:200], quaternions=first.quaternions[:200], ok=first.ok[:200])
+    assert len(without_copies([*library.clips, part])) == len(library.clips) + 1
 
 
 def test_resampling_between_frames_turns_at_constant_speed():
@@ -109,15 +168,17 @@ def test_resampling_between_frames_turns_at_constant_speed():
     np.testing.assert_allclose(root[:, 0], [0, 1, 3], atol=1e-6)
 
 
-def test_fingers_follow_the_hand_and_only_curl(library):
-    motion = library.sample(np.random.default_rng(1), "train", 4)
-    hand = motion.rotations[:, BONES.index("LeftHand")]
-    curl = np.swapaxes(hand, -1, -2) @ motion.rotations[:, BONES.index("LeftHandMiddle3")]
-    np.testing.assert_allclose(curl, np.broadcast_to(curl[:1], curl.shape), atol=1e-5)
-    assert 0 <= np.degrees(np.arccos(np.clip((np.trace(curl[0]) - 1) / 2, -1, 1))) < 100
+def test_fingers_move_with_their_hand(library):
+    motion = library.sample(np.random.default_rng(1), "train", 60)
+    for side in ("Left", "Right"):
+        hand = motion.rotations[:, BONES.index(f"{side}Hand")]
+        for finger in FINGERS:
+            curl = np.swapaxes(hand, -1, -2) @ motion.rotations[:, BONES.index(f"{side}Hand{finger}1")]
+            turned = np.degrees(np.arccos(np.clip((np.trace(curl, axis1=1, axis2=2) - 1) / 2, -1, 1)))
+            assert turned.max() < 125
 
 
-@pytest.mark.parametrize("change", [{"split": "all"}, {"frames": 0}, {"stride": 0}])
+@pytest.mark.parametrize("change", [{"split": "all"}, {"frames": 0}, {"stride": 0}, {"mix": "easy"}])
 def test_impossible_windows_are_refused(library, change):
     with pytest.raises(UserError, match="window"):
         library.sample(np.random.default_rng(0), **({"split": "train", "frames": 4, "stride": 1} | change))

@@ -7,13 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from egorear.errors import UserError
+from egorear.synth.actions import ACTIONS
+from egorear.synth.contacts import foot_skate_mm
 from egorear.synth.figure import BODY, LEG, joints, lowest, rest
 from egorear.synth.posing import ANKLE, ARM, FLEXION, HIP_HEIGHT, solve, two_bones
-from egorear.synth.procedural import FAMILIES
+from egorear.synth.procedural import ARMS, FAMILIES, LEGS
 from egorear.synth.procedural.curves import ease, through, wander
+from egorear.synth.procedural.draw import Draw
 from egorear.synth.procedural.gait import stand, steps
 
-T = np.linspace(0, 3, 60)
+T = np.arange(90) / 30
 
 
 def flexion(placed, upper, middle, end):
@@ -43,6 +47,8 @@ def test_family_moves_like_a_person(name, seed):
                 np.testing.assert_allclose(relative @ axis, np.tile(axis, (len(T), 1)), atol=1e-6)
     speed = np.linalg.norm(np.diff(placed, axis=0), axis=-1).max() / (T[1] - T[0])
     assert speed < 15  # metres a second: fast kicks, no jumps
+    # "At 30 fps" holds of these times too, but for the unit.
+    assert foot_skate_mm(rotations, root * LEG) < 4
 
 
 @pytest.mark.parametrize("name", ["look_around", "walk", "sit"])
@@ -50,6 +56,43 @@ def test_heads_move(name):
     turned = [FAMILIES[name].clip(seed, T)[0][:, BODY["Head"]] for seed in range(5)]
     angles = [np.arccos(np.clip((np.einsum("tij,ij->t", R, R[0]) - 1) / 2, -1, 1)).max() for R in turned]
     assert np.degrees(np.mean(angles)) > 15
+
+
+def test_every_family_has_a_class_and_every_movement_a_family():
+    assert {family.action for family in FAMILIES.values()} <= set(ACTIONS)
+    assert set(LEGS) == {name for family in FAMILIES.values() for name in family.legs}
+    assert set(ARMS) == {name for family in FAMILIES.values() for name in family.arms}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_parameters_have_names_and_any_one_can_be_given(name):
+    family = FAMILIES[name]
+    drawn = family.parameters(11)
+    other = family.parameters(12, legs=drawn["legs"], arms=drawn["arms"])
+    for parameter, value in other.items():
+        again = family.parameters(11, **{"legs": drawn["legs"], "arms": drawn["arms"], parameter: value})
+        assert again == drawn | {parameter: value}
+
+
+def test_speed_that_is_given_is_walked():
+    for speed in (0.5, 1.7):
+        _, root = FAMILIES["walk"].clip(3, T, speed=speed, turning=0.0)
+        assert np.linalg.norm(root[-1, :2] - root[0, :2]) * LEG / T[-1] == pytest.approx(speed, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("given_parameters", "complaint"),
+    [({"sped": 1.0}, "no parameter 'sped'.*speed"), ({"speed": 40.0}, "0.4 to 1.8"), ({"legs": "fly"}, "fly")],
+)
+def test_impossible_parameters_are_refused(given_parameters, complaint):
+    with pytest.raises(UserError, match=complaint):
+        FAMILIES["walk"].clip(0, T, **given_parameters)
+
+
+def test_families_compose():
+    seated, _ = FAMILIES["reach"].clip(0, T, legs="sit_floor", arms="phone")
+    assert FAMILIES["reach"].parameters(0, legs="sit_floor", arms="phone")["reads"] in (0.0, 1.0)
+    assert seated.shape == (len(T), len(BODY), 3, 3)
 
 
 def test_clip_is_a_function_of_time():
@@ -101,7 +144,7 @@ def test_out_of_reach_the_limb_points_at_the_target():
 
 
 def test_standing_is_one_leg_length_high_with_feet_where_they_were_put():
-    pose = stand(np.random.default_rng(0), T)
+    pose = stand(Draw(np.random.default_rng(0)), T)
     rotations, root = solve(pose)
     placed = joints(rotations, root * LEG)
     assert 0.94 < root[:, 2].mean() < 1.02
@@ -121,7 +164,7 @@ def test_planted_palms_lie_flat():
 
 def test_steps_keep_the_planted_foot_still():
     times = np.linspace(0, 4, 400)
-    _, _, ankles, _ = steps(times, (0.0, 1.3), 0.5, 0.9, 0.6, 0.1, 0.08)
+    _, _, ankles, _ = steps(times, (0.0, 1.3), 0.5, 0.9, 0.6, 0.1, 0.08, roll=0.0)
     on_ground = (times * 0.9) % 1 < 0.6
     still = on_ground[1:] & on_ground[:-1]
     moved = np.linalg.norm(np.diff(ankles[:, 0, :2], axis=0), axis=-1)

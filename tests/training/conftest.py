@@ -50,7 +50,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     if seen[v, j]:
                         colour = (16 * j, 255 - 16 * j, 40 * j % 256)
                         cv2.circle(images[view], tuple(int(x) for x in pixels[v, j].round()), 1, colour, -1)
-            writer.write(split, "walk", f"frame_{frame}", images, FrameTruth(joints, np.eye(4), seen))
+            truth = FrameTruth(joints, np.eye(4), np.where(seen, 0, 1).astype(np.uint8))
+            writer.write(split, "walk", f"frame_{frame}", images, truth)
     writer.write_splits({split: [split] for split in FRAMES})
     return root
 

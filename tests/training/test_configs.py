@@ -8,7 +8,8 @@ import torch
 from egorear.models import MODELS
 from egorear.training.cli import StageCLI
 
-CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*/*.yaml"))
+FOLDERS = ("ego4view_rw", "ego4view_syn", "nano")
+CONFIGS = sorted(path for folder in FOLDERS for path in (Path(__file__).parents[2] / "configs" / folder).glob("*.yaml"))
 
 
 def build(path: Path) -> StageCLI:

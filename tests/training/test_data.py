@@ -33,7 +33,7 @@ def test_a_changed_frame_or_size_is_decoded_anew(dataset: Path, tmp_path: Path) 
     MemoryDataset(source, tmp_path)
     MemoryDataset(open_ego4view(dataset, "test", 32, VIEWS), tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
-    path = source.json_path(0)
+    path = source.truth_file(0)
     path.write_text(path.read_text() + " ")
     MemoryDataset(source, tmp_path)
     assert len(list(tmp_path.iterdir())) == 3

@@ -7,7 +7,7 @@ import sys
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
-    parser.add_argument("data", metavar="DIR", help="dataset in the layout of Ego4View-Syn or -RW")
+    parser.add_argument("data", metavar="DIR", help="dataset in the layout of Ego4View-Syn or -RW, or shards")
     parser.add_argument("--split", default="test", choices=("train", "validation", "test"))
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for card.md, statistics.json and pictures")
     parser.add_argument("--title", metavar="TEXT", help="of the page (default: the dataset's folder and split)")
@@ -21,14 +21,14 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import track
 
-    from egorear.datasets.ego4view import open_ego4view
+    from egorear.datasets.opening import open_dataset
     from egorear.evaluation.statistics import gather
     from egorear.files import check_writable
     from egorear.viewer.card import write_card
 
     out = Path(args.out)
     check_writable(out)
-    dataset = open_ego4view(args.data, args.split)
+    dataset = open_dataset(args.data, args.split)
     console = Console(file=sys.stderr)
     indices = track(range(len(dataset)), "reading", console=console, disable=not console.is_terminal)
     statistics = gather(dataset, indices)

@@ -14,7 +14,9 @@ TITLES = ("frames", "MPJPE mm", "PA-MPJPE mm", "PCK@150 %", "AUC %")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.add_argument("poses", help="poses.npz as `egorear predict` writes it")
-    parser.add_argument("--data", required=True, metavar="DIR", help="dataset in the layout of Ego4View-Syn or -RW")
+    parser.add_argument(
+        "--data", required=True, metavar="DIR", help="dataset in the layout of Ego4View-Syn or -RW, or shards"
+    )
     parser.add_argument("--split", default="test", choices=("train", "validation", "test"))
     parser.add_argument("--baseline", choices=("mean-pose",), help="also score a constant pose on the same frames")
     parser.add_argument("--train-data", metavar="DIR", help="whose train split gives the mean pose (default: --data)")
@@ -24,13 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Scores and prints. Reads the dataset's truth only, no images."""
-    from egorear.datasets.ego4view import open_ego4view
+    from egorear.datasets.opening import open_dataset
     from egorear.evaluation.score import mean_pose, score
     from egorear.poses import Poses
 
     poses = Poses.load(args.poses)
-    dataset = open_ego4view(args.data, args.split)
-    baseline = mean_pose(open_ego4view(args.train_data or args.data, "train")) if args.baseline else None
+    dataset = open_dataset(args.data, args.split)
+    baseline = mean_pose(open_dataset(args.train_data or args.data, "train")) if args.baseline else None
     report = score(poses, dataset, baseline)
     if args.csv:
         _write_csv(report, args.csv)

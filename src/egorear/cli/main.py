@@ -17,11 +17,12 @@ COMMANDS = {
     "predict": "image folders, one video per camera, or a dataset split to poses.npz",
     "evaluate": "score a poses.npz against a dataset",
     "synth": "render training data for any rig",
+    "motion": "check recordings of motion: contacts, limits, action labels",
     "card": "describe a dataset: a page of figures and pictures",
     "fit": "train one stage from a YAML configuration (also: validate, test)",
     "validate": "run the validation of a training stage",
     "test": "run the test of a training stage",
-    "rig": "show, check or convert a rig and its calibration",
+    "rig": "show, check or convert a rig; count what its cameras see",
     "weights": "import published checkpoints, list what ships",
     "info": "versions and devices, for bug reports",
 }

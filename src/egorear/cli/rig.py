@@ -1,9 +1,11 @@
-"""`egorear rig`: look at a rig, check it, convert other tools' calibrations."""
+"""`egorear rig`: look at a rig, check it, convert other tools' calibrations, count what its cameras see."""
 
 import argparse
 import json
 import math
 from typing import TYPE_CHECKING, Any
+
+from egorear.cli import rig_visibility
 
 if TYPE_CHECKING:
     from egorear.geometry.cameras import Camera
@@ -15,20 +17,24 @@ ROUND_TRIP_PX = 1e-3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the subcommands show, check and convert."""
+    """Declares the subcommands show, check, convert and visibility."""
     commands = parser.add_subparsers(dest="action", required=True)
     show = commands.add_parser("show", help="a table of the cameras")
     check = commands.add_parser("check", help="validate and measure round-trip errors; exit code 2 if refused")
     convert = commands.add_parser("convert", help="write any calibration as a rig file")
-    for command in (show, check, convert):
+    visibility = commands.add_parser("visibility", help="how often each camera sees hands and feet (renders people)")
+    for command in (show, check, convert, visibility):
         command.add_argument("source", metavar="RIG", help=SOURCES)
     for command in (show, check):
         command.add_argument("--json", action="store_true", help="for machines")
+    rig_visibility.add_arguments(visibility)
     convert.add_argument("output", metavar="OUT.json", help="rig file to write")
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs one subcommand; a refused calibration raises UserError."""
+    if args.action == "visibility":
+        return rig_visibility.run(args)
     from egorear.geometry.calibration import read_rig
 
     rig = read_rig(args.source)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from egorear.datasets.ego4view import Ego4View
+from egorear.datasets.frames import FrameDataset
 from egorear.errors import UserError
 
 
@@ -32,7 +32,7 @@ class TruthReport:
         return all(not view.max_px > pixels and view.max_mm <= millimetres for view in found)
 
 
-def check_truth(dataset: Ego4View, limit: int = 1000) -> TruthReport:
+def check_truth(dataset: FrameDataset, limit: int = 1000) -> TruthReport:
     """Compares the stored truth of up to `limit` frames, spread evenly over the dataset. No image is read.
 
     Raises:

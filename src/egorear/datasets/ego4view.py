@@ -6,35 +6,31 @@ asked for. Data written by `SynWriter` are read by `Ego4ViewSyn`.
 
 import os
 import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from egorear.datasets.images import find_image, read_image
-from egorear.datasets.sample import Sample
-from egorear.datasets.truth import StoredTruth, read_joints, read_truth
+from egorear.datasets.frames import FrameDataset
+from egorear.datasets.images import LIMIT_BYTES, find_image, read_image
+from egorear.datasets.maps import KINDS, ViewMaps, decode_maps
+from egorear.datasets.truth import FrameFile, StoredTruth
 from egorear.datasets.writer import IMAGE_FOLDER, SPLITS
 from egorear.errors import UserError
-from egorear.files import read_json
-from egorear.geometry.camera import Camera
+from egorear.files import read_bytes, read_json
 from egorear.geometry.rig import Rig, ego4view_rw, ego4view_syn
 from egorear.geometry.rig_file import rigid_from_list
 
 
-class Ego4View(Dataset[Sample], ABC):
+class Ego4View(FrameDataset):
     """One split of a dataset in the Ego4View layout, frames in natural order (frame_9 before frame_10).
 
-    image_size: pixels of the images delivered, one number for squares or (width, height). views: those delivered, in
-    this order (default: all). rig: cameras at the calibrated size; default `{root}/rig.json` or else the published.
+    rig: default `{root}/rig.json` or else the published. For the rest see `FrameDataset`.
 
     Raises:
         UserError: the split's list, a folder it names or every frame is missing.
@@ -50,14 +46,11 @@ class Ego4View(Dataset[Sample], ABC):
         views: Sequence[str] | None = None,
         rig: Rig | None = None,
     ) -> None:
-        self.root = Path(root)
-        self.split = split
-        self.image_size = (image_size, image_size) if isinstance(image_size, int) else image_size
+        root = Path(root)
         if rig is None:
-            own = self.root / "rig.json"
+            own = root / "rig.json"
             rig = Rig.load(own) if own.exists() else self.published_rig()
-        self.rig = rig if views is None else rig.select(views)
-        self._delivered_rig = self.rig.resized(*self.image_size)
+        super().__init__(root, split, image_size, views, rig)
         self._folders: list[str] = []  # of sequences, relative to root, with "/" on every system
         self._folder_of: list[int] = []
         self._files: list[str] = []
@@ -83,7 +76,6 @@ class Ego4View(Dataset[Sample], ABC):
 
     @property
     def names(self) -> list[str]:
-        """Every frame's name: its sequence's folder and stem, "character/sequence/stem"."""
         return self._names
 
     @cached_property
@@ -91,21 +83,11 @@ class Ego4View(Dataset[Sample], ABC):
         folders = (self._folders[index] for index in self._folder_of)
         return [f"{folder}/{_stem(file)}" for folder, file in zip(folders, self._files, strict=True)]
 
-    def joints(self, index: int) -> tuple[Float[np.ndarray, "J 3"], str | None]:
-        """Truth for an evaluation: joints (m, device frame) and the action, if the dataset tells it."""
-        return read_joints(self.json_path(index))
+    def name(self, index: int) -> str:
+        return f"{self._folders[self._folder_of[index]]}/{_stem(self._files[index])}"
 
-    def truth(self, index: int) -> StoredTruth:
-        """Everything the frame's JSON tells, pixels as calibrated. No image is read."""
-        return read_truth(self.json_path(index), self.rig.views)
-
-    def calibration(self, index: int) -> Rig:
-        """The rig of a frame, cameras at the calibrated size."""
-        return self.rig
-
-    def json_path(self, index: int) -> Path:
-        """The frame's JSON file."""
-        return self.root / self._folders[self._folder_of[index]] / self.JSON_FOLDER / self._files[index]
+    def truth_file(self, index: int) -> Path:
+        return self._sequence(index) / self.JSON_FOLDER / self._files[index]
 
     def image_path(self, index: int, view: str) -> Path:
         """The frame's image of a view.
@@ -113,49 +95,28 @@ class Ego4View(Dataset[Sample], ABC):
         Raises:
             UserError: there is none.
         """
-        folder = self.root / self._folders[self._folder_of[index]] / IMAGE_FOLDER / f"camera_{view}"
-        return find_image(folder, _stem(self._files[index]))
+        return find_image(self._sequence(index) / IMAGE_FOLDER / f"camera_{view}", _stem(self._files[index]))
 
-    def __getitem__(self, index: int) -> Sample:
-        """Reads one frame.
+    def image(self, index: int, view: str) -> UInt8[np.ndarray, "H W 3"]:
+        return read_image(self.image_path(index, view))
 
-        Raises:
-            UserError: an image or a joint is missing or damaged; the sentence names the file.
-        """
-        truth = self.truth(index)
-        width, height = self.image_size
-        images, joints_2d = [], []
-        for view, pixels in zip(self.rig.views, torch.from_numpy(truth.joints_2d), strict=True):
-            camera = self.rig.cameras[view]
-            images.append(self._image(self.image_path(index, view), camera))
-            scale = torch.tensor([width / camera.width, height / camera.height], dtype=pixels.dtype)
-            joints_2d.append((pixels + 0.5) * scale - 0.5)
-        rig = replace(self._delivered_rig, T_camera_device=self.calibration(index).T_camera_device)
-        pixels = torch.stack(joints_2d)
-        visible = None if truth.visible is None else torch.from_numpy(truth.visible)
-        if visible is None:
-            cameras = rig.cameras.values()
-            visible = torch.stack([camera.contains(p) for camera, p in zip(cameras, pixels, strict=True)])
-        return Sample(
-            images=torch.stack(images),
-            joints=torch.from_numpy(truth.joints).float(),
-            joints_2d=pixels.float(),
-            visible=visible,
-            rig=rig,
-            name=f"{self._folders[self._folder_of[index]]}/{_stem(self._files[index])}",
-        )
+    def maps(self, index: int) -> dict[str, ViewMaps]:
+        found = {}
+        for view in self.rig.views:
+            paths = {
+                kind: self._sequence(index) / kind / f"camera_{view}" / f"{_stem(self._files[index])}.png"
+                for kind in KINDS
+            }
+            files = {k: (str(path), read_bytes(path, LIMIT_BYTES)) for k, path in paths.items() if path.exists()}
+            if files:
+                found[view] = decode_maps(files)
+        return found
 
-    def _image(self, path: Path, camera: Camera) -> UInt8[Tensor, "3 H W"]:
-        image = read_image(path)
-        height, width = image.shape[:2]
-        if not camera.same_aspect(width, height):
-            raise UserError(
-                f"{path} is {width}x{height} but must have the aspect ratio of its calibration, "
-                f"{camera.width}x{camera.height}"
-            )
-        if (width, height) != self.image_size:
-            image = cv2.resize(image, self.image_size, interpolation=cv2.INTER_AREA)
-        return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+    def _frame(self, index: int) -> FrameFile:
+        return FrameFile.load(self.truth_file(index))
+
+    def _sequence(self, index: int) -> Path:
+        return self.root / self._folders[self._folder_of[index]]
 
 
 class Ego4ViewSyn(Ego4View):
@@ -187,6 +148,9 @@ class Ego4ViewRW(Ego4View):
         for sequence in lines:
             _folders(self.root / sequence)  # refuses a folder that is missing
             yield sequence
+
+    def _calibration(self, index: int, truth: StoredTruth) -> Rig:
+        return self.calibration(index)
 
     def calibration(self, index: int) -> Rig:
         folder = self._folders[self._folder_of[index]]

@@ -34,16 +34,30 @@ def read_image(path: str | Path) -> UInt8[np.ndarray, "H W 3"]:
     Raises:
         UserError: the file cannot be read, is neither JPEG nor PNG, is truncated or does not decode.
     """
-    data = read_bytes(path, LIMIT_BYTES)
+    return decode_rgb(str(path), read_bytes(path, LIMIT_BYTES))
+
+
+def decode_rgb(name: str, data: bytes) -> UInt8[np.ndarray, "H W 3"]:
+    """`read_image` of bytes that are in memory; `name` is what a user knows them by."""
+    image = decode_image(name, data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+
+
+def decode_image(name: str, data: bytes, flags: int) -> np.ndarray:
+    """`cv2.imdecode` of a whole JPEG or PNG.
+
+    Raises:
+        UserError: it is neither, is truncated or does not decode.
+    """
     ends = [end for start, end in WHOLE if data.startswith(start)]
     if not ends:
-        raise UserError(f"{path} is neither a JPEG nor a PNG image")
+        raise UserError(f"{name} is neither a JPEG nor a PNG image")
     if not data.rstrip(b"\0").endswith(ends[0]):
-        raise UserError(f"{path} is truncated: its end marker is missing")
+        raise UserError(f"{name} is truncated: its end marker is missing")
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
-        raise UserError(f"{path} cannot be decoded as an image: {error.err}") from error
+        raise UserError(f"{name} cannot be decoded as an image: {error.err}") from error
     if image is None:
-        raise UserError(f"{path} cannot be decoded as an image")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+        raise UserError(f"{name} cannot be decoded as an image")
+    return image

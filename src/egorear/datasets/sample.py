@@ -18,7 +18,7 @@ class Sample:
     images: RGB. joints: metres, device frame, order of `EGO4VIEW`. joints_2d: pixels of `images`.
     visible: the joint is seen in that view (inside the image where a dataset knows nothing about occlusion).
     rig: cameras at the images' size, extrinsics with the batch's dimensions. name: "character/sequence/stem",
-    a list of them for a batch.
+    a list of them for a batch. visibility: why a joint is not seen (`datasets.truth.Visibility`), where that is known.
     """
 
     images: UInt8[Tensor, "*B V 3 H W"]
@@ -27,6 +27,7 @@ class Sample:
     visible: Bool[Tensor, "*B V J"]
     rig: Rig
     name: str | list[str]
+    visibility: UInt8[Tensor, "*B V J"] | None = None
 
     @staticmethod
     def stack(samples: Sequence["Sample"]) -> "Sample":
@@ -38,6 +39,7 @@ class Sample:
         first = samples[0]
         if any(sample.rig.cameras != first.rig.cameras for sample in samples[1:]):
             raise UserError("samples of different cameras or image sizes cannot share a batch")
+        reasons = [sample.visibility for sample in samples]
         return Sample(
             images=torch.stack([sample.images for sample in samples]),
             joints=torch.stack([sample.joints for sample in samples]),
@@ -45,6 +47,7 @@ class Sample:
             visible=torch.stack([sample.visible for sample in samples]),
             rig=replace(first.rig, T_camera_device=torch.stack([s.rig.T_camera_device for s in samples])),
             name=[str(sample.name) for sample in samples],
+            visibility=None if any(r is None for r in reasons) else torch.stack([r for r in reasons if r is not None]),
         )
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Sample":
@@ -69,6 +72,7 @@ class Sample:
             joints_2d=self.joints_2d[..., index, :, :],
             visible=self.visible[..., index, :],
             rig=rig,
+            visibility=None if self.visibility is None else self.visibility[..., index, :],
         )
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> "Sample":
@@ -79,4 +83,5 @@ class Sample:
             joints_2d=change(self.joints_2d),
             visible=change(self.visible),
             rig=replace(self.rig, T_camera_device=change(self.rig.T_camera_device)),
+            visibility=None if self.visibility is None else change(self.visibility),
         )

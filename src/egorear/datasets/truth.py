@@ -1,19 +1,48 @@
-"""Reads the JSON of one Ego4View frame: where the joints are, in every frame the dataset tells."""
+"""Reads the JSON of one Ego4View frame: where the joints are, in every frame the dataset tells, and what hides them.
+
+The fields that only our own data have (docs/data.md) are optional: published files lack them.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 
 from egorear.errors import UserError
 from egorear.files import read_json
+from egorear.geometry.rig_file import rigid_from_list
 from egorear.geometry.skeleton import EGO4VIEW
 
 FARTHEST_JOINT_CM = 1000.0
 FRAME_LIMIT_BYTES = 4 * 2**20
+UNIT_TOLERANCE = 1e-3  # of quaternions and rotations from length one
+
+
+class Visibility(IntEnum):
+    """Why a camera does not see a joint; files have the names in small letters."""
+
+    VISIBLE = 0
+    OUTSIDE = 1  # of the image or the lens' field of view
+    BODY = 2  # behind the wearer's own body, tight clothes and headset
+    CLOTH = 3  # behind or inside a loose garment
+    OTHER = 4  # behind furniture or another person
+
+
+REASONS = {reason.name.lower(): reason for reason in Visibility}
+
+
+@dataclass(frozen=True)
+class BodyTruth:
+    """The wearer's body: unit quaternions (w, x, y, z) that turn each bone from the rest pose to the world, the
+    place of the hips (m, world), and the coefficients of the shape."""
+
+    bones: Float[np.ndarray, "B 4"]
+    root_m: Float[np.ndarray, "3"]
+    shape: Float[np.ndarray, "C"]
 
 
 @dataclass(frozen=True)
@@ -22,6 +51,8 @@ class StoredTruth:
 
     joints: device frame. joints_camera: frame of each view. joints_2d: pixels of the calibration, not of the images.
     visible: unoccluded and inside the image; none where the file does not say. action: what the wearer does, or none.
+    Of our own data only, else none: visibility: `Visibility` of each joint. timestamp_s: since the sequence's start.
+    T_device_world: world points to device points. T_camera_device: the extrinsics of this very frame. body.
     """
 
     joints: Float[np.ndarray, "J 3"]
@@ -29,83 +60,165 @@ class StoredTruth:
     joints_2d: Float[np.ndarray, "V J 2"]
     visible: Bool[np.ndarray, "V J"] | None
     action: str | None
+    visibility: UInt8[np.ndarray, "V J"] | None = None
+    timestamp_s: float | None = None
+    T_device_world: Float[np.ndarray, "4 4"] | None = None
+    T_camera_device: Float[np.ndarray, "V 4 4"] | None = None
+    body: BodyTruth | None = None
 
 
-def read_truth(path: str | Path, views: Sequence[str]) -> StoredTruth:
-    """Reads everything a frame's JSON tells about these views.
-
-    Raises:
-        UserError: the file is no JSON of a frame, or a joint is missing, not finite or farther than 10 m.
-    """
-    content = _FrameFile(path)
-    cameras = [f"camera_{view}" for view in views]
-    visible = [content.flags(f"{camera}_visible") for camera in cameras]
-    stored = [flags is not None for flags in visible]
-    if any(stored) and not all(stored):
-        raise UserError(f"{path}: 'joints.*.{cameras[stored.index(False)]}_visible' is missing")
-    return StoredTruth(
-        joints=content.points_m("device_pts3d"),
-        joints_camera=np.stack([content.points_m(f"{camera}_pts3d") for camera in cameras]),
-        joints_2d=np.stack([content.numbers(f"{camera}_pts2d", 2) for camera in cameras]),
-        visible=np.array(visible, dtype=bool) if all(stored) else None,
-        action=content.action,
-    )
-
-
-def read_joints(path: str | Path) -> tuple[Float[np.ndarray, "J 3"], str | None]:
-    """Reads only the joints (device frame, metres) and the action: what an evaluation needs.
+class FrameFile:
+    """The parsed JSON of a frame; `source` names its file when something in it is wrong.
 
     Raises:
-        UserError: as `read_truth`.
+        UserError (also each method): the content is no frame, or a field is missing, not finite or out of bounds.
     """
-    content = _FrameFile(path)
-    return content.points_m("device_pts3d"), content.action
 
-
-class _FrameFile:
-    """The parsed JSON of a frame; every accessor names file and field when it fails."""
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = path
-        content = read_json(path, FRAME_LIMIT_BYTES)
+    def __init__(self, source: str, content: Any) -> None:
+        self.source = source
         joints = content.get("joints") if isinstance(content, dict) else None
         if not isinstance(joints, dict):
-            raise UserError(f"{path}: 'joints' must be an object of joint names")
+            raise UserError(f"{source}: 'joints' must be an object of joint names")
         for name in EGO4VIEW.names:
             if not isinstance(joints.get(name), dict):
-                raise UserError(f"{path}: 'joints.{name}' is missing")
-        self.joints: list[dict[str, Any]] = [joints[name] for name in EGO4VIEW.names]
+                raise UserError(f"{source}: 'joints.{name}' is missing")
+        self._content: dict[str, Any] = content
+        self._joints: list[dict[str, Any]] = [joints[name] for name in EGO4VIEW.names]
         self.action = content.get("action")
         if self.action is not None and not isinstance(self.action, str):
-            raise UserError(f"{path}: 'action' must be text")
+            raise UserError(f"{source}: 'action' must be text")
 
-    def points_m(self, field: str) -> Float[np.ndarray, "J 3"]:
-        points = self.numbers(field, 3)
+    @staticmethod
+    def load(path: str | Path) -> "FrameFile":
+        """Reads a file."""
+        return FrameFile(str(path), read_json(path, FRAME_LIMIT_BYTES))
+
+    def truth(self, views: Sequence[str]) -> StoredTruth:
+        """Everything the frame tells about these views."""
+        cameras = [f"camera_{view}" for view in views]
+        visible = self._of_all([self._flags(f"{camera}_visible") for camera in cameras], "visible", cameras)
+        reasons = self._of_all([self._reasons(f"{camera}_visibility") for camera in cameras], "visibility", cameras)
+        if reasons is not None:
+            seen = reasons == Visibility.VISIBLE
+            if visible is not None and (seen != visible).any():
+                v, j = np.argwhere(seen != visible)[0]
+                field = f"joints.{EGO4VIEW.names[j]}.{cameras[v]}"
+                raise UserError(f"{self.source}: '{field}_visibility' contradicts '{field}_visible'")
+            visible = seen
+        return StoredTruth(
+            joints=self.joints_m(),
+            joints_camera=np.stack([self._points_m(f"{camera}_pts3d") for camera in cameras]),
+            joints_2d=np.stack([self._numbers(f"{camera}_pts2d", 2) for camera in cameras]),
+            visible=visible,
+            action=self.action,
+            visibility=reasons,
+            timestamp_s=self._timestamp(),
+            T_device_world=self._pose(),
+            T_camera_device=self.extrinsics(views),
+            body=self._body(),
+        )
+
+    def joints_m(self) -> Float[np.ndarray, "J 3"]:
+        """The joints in the device frame: what an evaluation needs."""
+        return self._points_m("device_pts3d")
+
+    def extrinsics(self, views: Sequence[str]) -> Float[np.ndarray, "V 4 4"] | None:
+        """Device-to-camera matrices (m) of this frame where the file tells them."""
+        matrices = self._content.get("T_camera_device")
+        if matrices is None:
+            return None
+        if not isinstance(matrices, dict):
+            raise UserError(f"{self.source}: 'T_camera_device' must be an object of view names")
+        try:
+            return np.stack([rigid_from_list(matrices.get(view), f"view '{view}'").numpy() for view in views])
+        except UserError as error:
+            raise UserError(f"{self.source}: {error}") from error
+
+    def _timestamp(self) -> float | None:
+        value = self._content.get("timestamp")
+        return None if value is None else float(self._array(value, (), "timestamp"))
+
+    def _pose(self) -> Float[np.ndarray, "4 4"] | None:
+        value = self._content.get("T_device_world")
+        if value is None:
+            return None
+        T = self._array(value, (4, 4), "T_device_world")
+        R = T[:3, :3]
+        if np.abs(R @ R.T - np.eye(3)).max() > UNIT_TOLERANCE or (T[3] != (0, 0, 0, 1)).any():
+            raise UserError(f"{self.source}: 'T_device_world' must be a rotation and a translation")
+        return T
+
+    def _body(self) -> BodyTruth | None:
+        value = self._content.get("body")
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            raise UserError(f"{self.source}: 'body' must be an object")
+        bones = self._array(value.get("bones"), (None, 4), "body.bones")
+        if np.abs(np.linalg.norm(bones, axis=-1) - 1).max() > UNIT_TOLERANCE:
+            raise UserError(f"{self.source}: 'body.bones' must be unit quaternions")
+        root, shape = (self._array(value.get(name), (n,), f"body.{name}") for name, n in (("root", 3), ("shape", None)))
+        return BodyTruth(bones, root, shape)
+
+    def _array(self, value: Any, shape: tuple[int | None, ...], field: str) -> Float[np.ndarray, "..."]:
+        """Nested lists of finite numbers of this shape (None: any length above 0)."""
+        if (numbers := _nested(value, shape)) is None:
+            sides = " x ".join("n" if side is None else str(side) for side in shape)
+            raise UserError(f"{self.source}: '{field}' must be {f'{sides} finite numbers' if shape else 'a number'}")
+        return np.array(numbers, dtype=np.float64)
+
+    def _points_m(self, field: str) -> Float[np.ndarray, "J 3"]:
+        points = self._numbers(field, 3)
         if (far := np.abs(points) > FARTHEST_JOINT_CM).any():
             name = EGO4VIEW.names[int(far.any(-1).argmax())]
             raise UserError(
-                f"{self.path}: 'joints.{name}.{field}' must lie within {FARTHEST_JOINT_CM:g} cm of the origin"
+                f"{self.source}: 'joints.{name}.{field}' must lie within {FARTHEST_JOINT_CM:g} cm of the origin"
             )
         return points / 100
 
-    def numbers(self, field: str, count: int) -> Float[np.ndarray, "J {count}"]:
+    def _numbers(self, field: str, count: int) -> Float[np.ndarray, "J {count}"]:
         rows = []
-        for name, joint in zip(EGO4VIEW.names, self.joints, strict=True):
+        for name, joint in zip(EGO4VIEW.names, self._joints, strict=True):
             row = joint.get(field)
             if not isinstance(row, list) or len(row) != count or not all(type(x) in (float, int) for x in row):
-                raise UserError(f"{self.path}: 'joints.{name}.{field}' must be a list of {count} numbers")
+                raise UserError(f"{self.source}: 'joints.{name}.{field}' must be a list of {count} numbers")
             rows.append([x if abs(x) < 1e300 else np.nan for x in row])  # a whole number can be too large for a float
         values = np.array(rows, dtype=np.float64)
         if not (finite := np.isfinite(values)).all():
             name = EGO4VIEW.names[int((~finite).any(-1).argmax())]
-            raise UserError(f"{self.path}: 'joints.{name}.{field}' must be finite")
+            raise UserError(f"{self.source}: 'joints.{name}.{field}' must be finite")
         return values
 
-    def flags(self, field: str) -> list[bool] | None:
-        values = [joint.get(field) for joint in self.joints]
+    def _flags(self, field: str) -> Bool[np.ndarray, "J"] | None:
+        return self._each(field, lambda value: isinstance(value, bool), "true or false", bool)
+
+    def _reasons(self, field: str) -> UInt8[np.ndarray, "J"] | None:
+        codes = self._each(field, lambda value: isinstance(value, str) and value in REASONS, f"of {[*REASONS]}", object)
+        return None if codes is None else np.array([REASONS[code] for code in codes], np.uint8)
+
+    def _each(self, field: str, fits, expected: str, dtype: type) -> np.ndarray | None:
+        values = [joint.get(field) for joint in self._joints]
         if all(value is None for value in values):
             return None
         for name, value in zip(EGO4VIEW.names, values, strict=True):
-            if not isinstance(value, bool):
-                raise UserError(f"{self.path}: 'joints.{name}.{field}' must be true or false")
-        return [value is True for value in values]
+            if not fits(value):
+                raise UserError(f"{self.source}: 'joints.{name}.{field}' must be {expected}")
+        return np.array(values, dtype=dtype)
+
+    def _of_all(self, rows: list[np.ndarray | None], field: str, cameras: list[str]) -> np.ndarray | None:
+        """The rows of all views as one array; a file tells the field for every view or for none."""
+        known = [row for row in rows if row is not None]
+        if known and len(known) < len(rows):
+            camera = cameras[next(i for i, row in enumerate(rows) if row is None)]
+            raise UserError(f"{self.source}: 'joints.*.{camera}_{field}' is missing")
+        return np.stack(known) if known else None
+
+
+def _nested(value: Any, shape: tuple[int | None, ...]) -> Any:
+    """`value` if it is lists of that shape of finite numbers, else none."""
+    if not shape:
+        return value if type(value) in (float, int) and abs(value) < 1e300 else None
+    if not isinstance(value, list) or not value or shape[0] not in (None, len(value)):
+        return None
+    rows = [_nested(row, shape[1:]) for row in value]
+    return None if any(row is None for row in rows) else rows

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from egorear.datasets.ego4view import Ego4View
-from egorear.datasets.images import read_image
+from egorear.datasets.frames import FrameDataset
 from egorear.geometry.skeleton import EGO4VIEW
 from egorear.metrics.procrustes import procrustes_align
 
@@ -77,7 +76,7 @@ class Statistics:
         return float(1000 * (a - b).norm(dim=-1).mean())
 
 
-def gather(dataset: Ego4View, indices: Iterable[int]) -> Statistics:
+def gather(dataset: FrameDataset, indices: Iterable[int]) -> Statistics:
     """Reads the truth of these frames, at least one, and some of their images.
 
     Raises:
@@ -110,11 +109,11 @@ def gather(dataset: Ego4View, indices: Iterable[int]) -> Statistics:
     return statistics
 
 
-def _count_light(statistics: Statistics, dataset: Ego4View, index: int, view: str) -> None:
+def _count_light(statistics: Statistics, dataset: FrameDataset, index: int, view: str) -> None:
     camera = dataset.rig.cameras[view]
     width = round(HEIGHT * camera.width / camera.height)
     small = camera.resized(width, HEIGHT)
-    image = cv2.resize(read_image(dataset.image_path(index, view)), (width, HEIGHT), interpolation=cv2.INTER_AREA)
+    image = cv2.resize(dataset.image(index, view), (width, HEIGHT), interpolation=cv2.INTER_AREA)
     y, x = torch.meshgrid(torch.arange(HEIGHT), torch.arange(width), indexing="ij")
     inside = small.unproject(torch.stack((x, y), -1).float())[1].numpy()
     grey = image.astype(float).mean(-1)[inside] / GREY

@@ -1,11 +1,11 @@
-"""Colours of people: skin, hair and patterned clothes, one linear RGB albedo per vertex."""
-
-import colorsys
+"""Colours of people: skin, hair and clothes, one linear RGB albedo per vertex."""
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 
-from egorear.synth.garments import WAIST_M, Dressed, Outfit, Part
+from egorear.synth.garments import Part, Piece
+from egorear.synth.prints import CLOTHS, dye, dyed_hair, noise
+from egorear.synth.surfaces import ARM, BACK, HEIGHT, SIDE, Surface
 
 SKIN_TONES = np.array(  # linear RGB along the range of human skin, from the fairest to the darkest
     [
@@ -29,69 +29,77 @@ HAIR_TONES = np.array(  # black, dark brown, brown, red, blond, grey, white
     ]
 )
 HAIR_SHARES = (0.3, 0.25, 0.18, 0.05, 0.1, 0.08, 0.04)
-SHADE_STD = 0.04  # vertex-wise brightness: dirt, wear and weave
-BAND_M = (0.08, 0.22)  # wavelength of stripes and checks; shorter ones would alias on the mesh
+GREY = 5  # the first tone that comes with age
+DYED_SHARE = 0.04
+UNDERTONE_STD = 0.05  # redder or yellower, at one tone
+PALM = np.array([0.52, 0.32, 0.24])
+PALM_FACES = np.array([-0.76, 0, -0.65])  # at rest, on the left
+HAND_M, FOOT_M = 0.53, -0.88  # way along the arm, height
+# Where a face has them, (across, over the hips) and half their sizes, metres on the mean body.
+LIPS_M = ((0.0, 0.5995), (0.022, 0.009))
+EYES_M = ((0.031, 0.6675), (0.013, 0.006))
+BROWS_M = ((0.032, 0.688), (0.02, 0.006))
+FACE_BACK_M = -0.115  # all of it lies before this
+LIPS_TINT = np.array([0.85, 0.55, 0.55])
+SHADE_STD = 0.03  # vertex-wise brightness: dirt, wear and weave
+CREASE_SHADE = 0.45  # share of light lost at the bottom of the deepest folds
 
 
-def paint(
-    rng: np.random.Generator, outfit: Outfit, dressed: Dressed, wear: Float32[np.ndarray, "N 4"]
-) -> Float32[np.ndarray, "N 3"]:
-    """Albedo of every vertex of a dressed person; patterns follow the cloth, being functions of the rest pose."""
-    points = dressed.vertices
-    albedo = np.empty_like(points)
+def skin_tone(rng: np.random.Generator) -> Float[np.ndarray, "3"]:
+    """Linear RGB of a skin: even over the whole range from fair to dark, so that each step of a scale such as Monk's
+    is as likely as any other."""
     tone = rng.uniform(0, len(SKIN_TONES) - 1)
-    skin = [np.interp(tone, range(len(SKIN_TONES)), SKIN_TONES[:, c]) for c in range(3)]
-    flush = 1 + 0.1 * np.array([1, 0.3, 0.2]) * _noise(rng, points, 0.15)[:, None]
-    albedo[:] = skin * flush
-    shirt = _pattern(rng, points, wear)
-    whole_dress = rng.random() < 0.5
-    clothes = {
-        Part.SHIRT: shirt,
-        Part.SKIRT: shirt if whole_dress else _pattern(rng, points, wear),
-        Part.TROUSERS: _pattern(rng, points, wear, plain=0.8),
-        Part.SHOES: _pattern(rng, points, wear, plain=0.85),
-        Part.GLOVES: _pattern(rng, points, wear, plain=0.9),
-        Part.HAIR: _hair(rng) * (1 + 0.35 * _noise(rng, points * (1, 1, 0.25), 0.03)[:, None]),
-    }
-    for part, color in clothes.items():
-        albedo[dressed.vertex_part == part] = color[dressed.vertex_part == part]
-    albedo *= 1 + SHADE_STD * rng.standard_normal((len(points), 1), np.float32)
-    return np.clip(albedo, 0.003, 0.95).astype(np.float32)
+    mean = np.array([np.interp(tone, range(len(SKIN_TONES)), SKIN_TONES[:, c]) for c in range(3)])
+    return mean * (1 + UNDERTONE_STD * rng.standard_normal() * np.array([1, 0, -1]))
 
 
-def _pattern(rng, points: np.ndarray, wear: np.ndarray, plain: float = 0.45) -> np.ndarray:
-    """A cloth: plain, stripes across or along, checks, two-tone or print, in two random colours."""
-    first, second = _cloth_color(rng), _cloth_color(rng)
-    if rng.random() < plain:
-        return np.broadcast_to(first, points.shape)
-    wave, phase = 2 * np.pi / rng.uniform(*BAND_M), rng.uniform(0, 2 * np.pi)
-    height, arm, leg = wear[:, 0], wear[:, 1], wear[:, 2]
-    across = np.sin(wave * np.where(arm > 0, arm, np.where(leg > 0, leg, height)) + phase)
-    along = np.sin(wave * np.abs(points[:, 0]) + phase)  # left as right
-    mask = (
-        across > rng.uniform(-0.4, 0.6),
-        along > rng.uniform(-0.4, 0.6),
-        (across > 0) ^ (along > 0),
-        np.where(arm > 0, arm > rng.uniform(0, 0.1), height > rng.uniform(WAIST_M, 0.4)),
-        _noise(rng, points, rng.uniform(0.06, 0.2)) > rng.uniform(-0.2, 0.3),
-    )[rng.integers(5)]
-    return np.where(mask[:, None], second, first)
+def paint(rng: np.random.Generator, pieces: list[Piece], child: bool) -> list[Float32[np.ndarray, "_ 3"]]:
+    """Albedo of every vertex of a dressed person's pieces; patterns follow the cloth, and no child's hair is grey."""
+    skin, hair = skin_tone(rng), _hair_tone(rng, child)
+    albedo = {}
+    for cloth in CLOTHS:
+        worn = [i for i, piece in enumerate(pieces) if piece.cloth == cloth]
+        if worn:
+            albedo |= dict(zip(worn, dye(rng, cloth, [pieces[i].surface.wear for i in worn]), strict=True))
+    for i, piece in enumerate(pieces):
+        points = piece.surface.points
+        if piece.part == Part.SKIN:
+            flush = 1 + 0.1 * np.array([1, 0.3, 0.2]) * noise(rng, points, 0.15)[:, None]
+            albedo[i] = _with_face(rng, _with_palms(skin, piece.surface) * flush, hair, piece.surface.wear)
+        elif piece.part == Part.HAIR:
+            albedo[i] = hair * (1 + 0.35 * noise(rng, points * np.array([1, 1, 0.25]), 0.03)[:, None])
+    painted = []
+    for i, piece in enumerate(pieces):
+        shade = (1 - CREASE_SHADE * piece.crease) * (1 + SHADE_STD * rng.standard_normal(len(piece.crease)))
+        painted.append(np.clip(albedo[i] * shade[:, None], 0.003, 0.95).astype(np.float32))
+    return painted
 
 
-def _cloth_color(rng) -> np.ndarray:
-    """Linear RGB: greys, near-black and near-white as often as colours, as on people in the street."""
-    saturation = 0.0 if rng.random() < 0.35 else rng.uniform(0.1, 0.9)
-    srgb = colorsys.hsv_to_rgb(rng.random(), saturation, rng.uniform(0.08, 0.95))
-    return np.array(srgb) ** 2.2
+def _with_palms(skin: np.ndarray, surface: Surface) -> np.ndarray:
+    """Skin whose palms and soles are paler, the more so the darker it is."""
+    inward, _, up = (surface.normals.astype(float) * PALM_FACES).T
+    palms = (inward * np.sign(surface.wear[:, SIDE]) + up) * (surface.wear[:, ARM] > HAND_M)
+    soles = -surface.normals[:, 2] * (surface.wear[:, HEIGHT] < FOOT_M)
+    share = 0.5 * (1 - skin[0] / SKIN_TONES[0, 0]) * np.clip(2 * np.maximum(palms, soles) - 0.4, 0, 1)
+    return skin + np.maximum(share, 0)[:, None] * (PALM - skin)
 
 
-def _hair(rng) -> np.ndarray:
-    if rng.random() < 0.04:  # dyed
-        return _cloth_color(rng)
-    return HAIR_TONES[rng.choice(len(HAIR_TONES), p=HAIR_SHARES)] * rng.uniform(0.7, 1.3)
+def _with_face(rng, skin: np.ndarray, hair: np.ndarray, wear: np.ndarray) -> np.ndarray:
+    """Skin with lips, brows and the dark of the eyes: what is left of a face in a picture of few pixels."""
+    side, height = np.abs(wear[:, SIDE].astype(float)), wear[:, HEIGHT].astype(float)
+    before = wear[:, BACK] < FACE_BACK_M
+
+    def spot(at, half):
+        return np.clip(1.6 - ((side - at[0]) / half[0]) ** 2 - ((height - at[1]) / half[1]) ** 2, 0, 1) * before
+
+    lips, eyes, brows = spot(*LIPS_M), spot(*EYES_M), spot(*BROWS_M)
+    for share, tint in ((lips, skin * LIPS_TINT), (eyes, 0.35 * skin), (brows, 0.4 * skin + 0.3 * hair)):
+        skin = skin + (rng.uniform(0.3, 0.9) * share)[:, None] * (tint - skin)
+    return skin
 
 
-def _noise(rng, points: np.ndarray, length: float) -> np.ndarray:
-    """A smooth random field of unit-order size with features of about `length` metres."""
-    directions = rng.standard_normal((5, 3)) * (1.5 / length)
-    return np.sin(points @ directions.T + rng.uniform(0, 2 * np.pi, 5)).sum(1) / 2
+def _hair_tone(rng, child: bool) -> np.ndarray:
+    if rng.random() < DYED_SHARE:
+        return dyed_hair(rng)
+    shares = np.array(HAIR_SHARES) * (np.arange(len(HAIR_SHARES)) < GREY if child else 1)
+    return HAIR_TONES[rng.choice(len(HAIR_TONES), p=shares / shares.sum())] * rng.uniform(0.7, 1.3)

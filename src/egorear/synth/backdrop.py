@@ -1,165 +1,200 @@
 """The compiled ray caster behind `Place.background`: one exact hit of floor, wall, box or sky per ray.
 
-All coordinates are in the place's frame (the world turned about z), except that the sky map is the world's.
+All coordinates are in the place's frame (the world turned about z), except that the sky map and the person's floor
+light are the world's. All rays of a call begin at one point; hence each box is tested only by the rays whose
+azimuth and elevation it can reach, which is told by two tables of bit masks.
 """
 
 import math
-from typing import no_type_check
+from typing import NamedTuple, no_type_check
 
 import numpy as np
-from numba import njit
 
-from egorear.synth.floors import SIZE
-from egorear.synth.rooms import GLASS, LAMP
+from egorear.synth.clutter import CELL_M, HALF_CELLS
+from egorear.synth.floors import FLOOR, GLASS, GLOW, GRAIN_M, PLAIN, SIZE, WALL
+from egorear.synth.ground import GROUND_HALF_M
+from egorear.synth.lookups import HALF, ONE, ZERO, below, compiled, inlined, shares, sky_color, tile_color, tile_value
 
-FLOOR, WALL, BOX = 0, 1, 2  # rows of the stacked pyramids
 FAR = np.float32(1e9)
-compiled = njit(fastmath=True, cache=True, error_model="numpy", nogil=True)
+HORIZON_M = np.float32(1000.0)  # a floor farther than this is the sky map's
+GRAIN_SEEN_M = np.float32(0.03)  # finer than this footprint, floors show their grain
+TEXELS = (4 * SIZE * SIZE - 1) // 3  # of a pyramid
+SECTORS, BANDS = 64, 32  # of azimuth and elevation
+MAGIC = np.uint64(0x03F79D71B4CB0A89)  # a de Bruijn sequence: times a power of two, its top six bits tell which
+BIT = np.zeros(64, np.int64)
+BIT[[((int(MAGIC) << k) & (2**64 - 1)) >> 58 for k in range(64)]] = np.arange(64)
 
 
-@compiled
+class Backdrop(NamedTuple):
+    """All of a place that does not change from picture to picture, as the ray caster takes it."""
+
+    cosine: np.float32  # of the turn from the place's frame to the world
+    sine: np.float32
+    sky: np.ndarray  # [H, W, 3] radiance
+    pyramids: np.ndarray  # [5 · texels, 3], the patterns one after the other
+    tiles: np.ndarray  # [5] of each pattern in a metre
+    grain: np.ndarray  # [texels]
+    contrast: np.float32  # of the grain
+    light: np.ndarray  # [6, 3] what white faces show with outward normals -x, +x, -y, +y, -z, +z
+    sun_share: np.ndarray  # [3] of light[5]
+    # A lamp at pool[0:3] brightens what is near it: pool[3] of all light falls with the distance, to a half at
+    # 1 / sqrt(pool[4]) metres, and keeps its strength where the person stands.
+    pool: np.ndarray
+    # From fade[0] to fade[1] metres around the origin the floor's pattern gives way to the ground of the captured
+    # map, seen as if photographed from capture_height above the origin.
+    fade: np.ndarray
+    capture_height: np.float32
+    indoors: bool
+    panels: np.ndarray  # [P, 9], those of wall w being starts[w] to starts[w + 1]
+    starts: np.ndarray
+    boxes: np.ndarray  # [K, 6]
+    looks: np.ndarray  # [K, 4]
+    patches: np.ndarray  # [P, 10]
+    cells: np.ndarray  # bit masks, see `clutter.Patches`
+    ground: np.ndarray  # [G, G, 2], see `ground.floor_shares`
+
+
+@inlined
 @no_type_check  # numba compiles the plain function, not the tests\' checking wrapper
-def angle(y, x):
-    """atan2 to 1e-5 radians (Hastings' polynomial), several times faster than the exact one; 0 at 0, 0."""
-    ax, ay = abs(x), abs(y)
-    t = min(ax, ay) / (max(ax, ay) + np.float32(1e-20))
-    s = t * t
-    r = np.float32(0.0208351) * s - np.float32(0.085133)
-    r = ((r * s + np.float32(0.180141)) * s - np.float32(0.3302995)) * s + np.float32(0.999866)
-    r *= t
-    if ay > ax:
-        r = np.float32(math.pi / 2) - r
-    if x < 0:
-        r = np.float32(math.pi) - r
-    return -r if y < 0 else r
+def sector_of(dx, dy):
+    """Azimuth measured along a diamond, 0…4 from -y over +x, +y and -x: as ordered as an angle, without one."""
+    q = dy / (abs(dx) + abs(dy) + np.float32(1e-20))
+    return q + ONE if dx >= 0 else np.float32(3) - q
 
 
 @compiled
 @no_type_check
-def sky_color(sky, x, y, z):
-    """Bilinear look-up of the map in world direction (x, y, z), of any length."""
-    height, width = sky.shape[0], sky.shape[1]
-    theta = angle(math.sqrt(x * x + y * y), z)
-    column = (np.float32(0.5) - angle(y, x) * np.float32(0.5 / math.pi)) * width - np.float32(0.5)
-    row = theta * np.float32(1 / math.pi) * height - np.float32(0.5)
-    row = min(max(row, np.float32(0)), np.float32(height - 1.001))
-    c, r = math.floor(column), int(row)
-    fc, fr = column - np.float32(c), row - np.float32(r)
-    c0, c1 = c % width, (c + 1) % width
-    one = np.float32(1)
-    a, b, d, e = (one - fc) * (one - fr), fc * (one - fr), (one - fc) * fr, fc * fr
-    p, q, s, t = sky[r, c0], sky[r, c1], sky[r + 1, c0], sky[r + 1, c1]
-    return (
-        a * p[0] + b * q[0] + d * s[0] + e * t[0],
-        a * p[1] + b * q[1] + d * s[1] + e * t[1],
-        a * p[2] + b * q[2] + d * s[2] + e * t[2],
-    )
+def reachable(boxes, ox, oy, oz):
+    """Bit k of sectors[s] and bands[e] says that box k may be hit by a ray of that azimuth and elevation."""
+    sectors, bands = np.zeros(SECTORS, np.uint64), np.zeros(BANDS, np.uint64)
+    for k in range(boxes.shape[0]):
+        bit = np.uint64(1) << np.uint64(k)
+        x0, y0, z0 = boxes[k, 0] - ox, boxes[k, 1] - oy, boxes[k, 2] - oz
+        x1, y1, z1 = boxes[k, 3] - ox, boxes[k, 4] - oy, boxes[k, 5] - oz
+        first, last = 0, SECTORS - 1
+        if not (x0 <= 0 <= x1 and y0 <= 0 <= y1):  # else it stands above or below the origin
+            low, high, before, after = np.float32(4), ZERO, ZERO, np.float32(4)
+            for x in (x0, x1):
+                for y in (y0, y1):
+                    s = sector_of(x, y)
+                    low, high = min(low, s), max(high, s)
+                    if s < 2:
+                        before = max(before, s)
+                    else:
+                        after = min(after, s)
+            if high - low > 2:  # seen over the seam: from `after` through 4 = 0 to `before`
+                low, high = after, before + np.float32(4)
+            first = int(low * np.float32(SECTORS / 4)) - 1
+            last = int(high * np.float32(SECTORS / 4)) + 1
+        for s in range(first, min(last, first + SECTORS - 1) + 1):
+            sectors[s & (SECTORS - 1)] |= bit
+        near = max(x0, -x1, ZERO) + max(y0, -y1, ZERO)
+        far = max(abs(x0), abs(x1)) + max(abs(y0), abs(y1))
+        low = z0 / ((near if z0 < 0 else far) + abs(z0) + np.float32(1e-20))
+        high = z1 / ((near if z1 > 0 else far) + abs(z1) + np.float32(1e-20))
+        first, last = int((low + ONE) * np.float32(BANDS / 2)) - 1, int((high + ONE) * np.float32(BANDS / 2)) + 1
+        for e in range(max(first, 0), min(last, BANDS - 1) + 1):
+            bands[e] |= bit
+    return sectors, bands
 
 
-@compiled
-@no_type_check
-def tile_color(pyramid, u, v, footprint):
-    """Bilinear look-up at (u, v) tiles in the mip level whose texels match `footprint` (in tiles)."""
-    size, start = SIZE, 0
-    while size > 1 and footprint * size > np.float32(1.5):
-        start += size * size
-        size >>= 1
-    x = (u - math.floor(u)) * size - np.float32(0.5)
-    y = (v - math.floor(v)) * size - np.float32(0.5)
-    c, r = math.floor(x), math.floor(y)
-    fc, fr = x - np.float32(c), y - np.float32(r)
-    mask = size - 1
-    top, bottom = start + (r & mask) * size, start + ((r + 1) & mask) * size
-    c0, c1 = c & mask, (c + 1) & mask
-    one = np.float32(1)
-    a, b, d, e = (one - fc) * (one - fr), fc * (one - fr), (one - fc) * fr, fc * fr
-    p, q, s, t = pyramid[top + c0], pyramid[top + c1], pyramid[bottom + c0], pyramid[bottom + c1]
-    return (
-        a * p[0] + b * q[0] + d * s[0] + e * t[0],
-        a * p[1] + b * q[1] + d * s[1] + e * t[1],
-        a * p[2] + b * q[2] + d * s[2] + e * t[2],
-    )
-
-
-@compiled
+@inlined
 @no_type_check
 def crease(low, high, at):
     """Darkening towards the nearer of two planes at right angles to the surface."""
     near = min(at - low, high - at) * np.float32(1 / 0.6)
-    return np.float32(0.7) + np.float32(0.3) * min(max(near, np.float32(0)), np.float32(1))
+    return np.float32(0.7) + np.float32(0.3) * min(max(near, ZERO), ONE)
+
+
+@inlined
+@no_type_check
+def covered(at, half, footprint):
+    """Share of a pixel of width `footprint` around `at` that lies in -half…half."""
+    inside = min(at + HALF * footprint, half) - max(at - HALF * footprint, -half)
+    return max(inside, ZERO) / footprint
+
+
+@inlined
+@no_type_check
+def material(pyramids, tiles, look, u, v, footprint):
+    """Pattern of a surface at (u, v) metres; 1 where it is plain."""
+    if look >= PLAIN:
+        return ONE, ONE, ONE
+    scale = tiles[look]
+    return tile_color(pyramids, look * TEXELS, u * scale, v * scale, footprint * scale)
 
 
 @compiled
 @no_type_check
-def contact(shadows, boxes, x, y):
-    """Light left on the floor at (x, y) among the soft blobs (x, y, radius, strength) and box feet."""
-    left = np.float32(1)
-    for k in range(shadows.shape[0]):
-        dx, dy, radius = x - shadows[k, 0], y - shadows[k, 1], shadows[k, 2]
-        inside = np.float32(1) - (dx * dx + dy * dy) / (radius * radius)
-        if inside > 0:
-            left *= np.float32(1) - shadows[k, 3] * inside * inside
-    for k in range(boxes.shape[0]):
-        if boxes[k, 2] < np.float32(0.05):
-            dx = max(boxes[k, 0] - x, x - boxes[k, 3], np.float32(0))
-            dy = max(boxes[k, 1] - y, y - boxes[k, 4], np.float32(0))
-            inside = np.float32(1) - (dx * dx + dy * dy) * np.float32(1 / 0.09)
-            if inside > 0:
-                left *= np.float32(1) - np.float32(0.5) * inside * inside
-    return left
+def cast(rays, rotation, origin, bounds, still, shadow, shadow_square, pixel_angle, color, distance):
+    """Fills color[N, 3] with linear RGB and distance[N] with metres for camera rays [N, 3].
 
-
-@compiled
-@no_type_check
-def cast(
-    rays, origin, cosine, sine, sky, pyramids, metres, light, fade, capture_height,
-    indoors, bounds, panels, boxes, colors, shadows, pixel_angle, out,
-):  # fmt: skip
-    """Fills out[N, 3] with linear RGB for world rays [N, 3]; `origin` and `shadows` are in the place's frame.
-
-    light[6, 3] is what white faces show with outward normals -x, +x, -y, +y, -z, +z. From fade[0] to fade[1]
-    metres around the origin the floor's pattern gives way to the ground of the captured map, seen as if
-    photographed from `capture_height` above the origin.
+    rotation[3, 3] takes the rays to the world; origin and the room's bounds[2, 3] are in the place's frame; shadow
+    [G, G, 2] is the person's floor light, over the square (x, y, half width) of the world; still: `Backdrop`.
     """
+    cosine, sine, sky, pyramids, tiles = still.cosine, still.sine, still.sky, still.pyramids, still.tiles
+    grain, contrast, light, sun_share, pool = still.grain, still.contrast, still.light, still.sun_share, still.pool
+    fade, capture_height, indoors, panels, starts = (
+        still.fade, still.capture_height, still.indoors, still.panels, still.starts
+    )  # fmt: skip
+    boxes, looks, patches, cells, ground = still.boxes, still.looks, still.patches, still.cells, still.ground
+    center_x, center_y, half_width = shadow_square[0], shadow_square[1], shadow_square[2]
     ox, oy, oz = origin[0], origin[1], origin[2]
-    zero, one, tiny = np.float32(0), np.float32(1), np.float32(1e-9)
+    sectors, bands = reachable(boxes, ox, oy, oz)
+    tiny = np.float32(1e-9)
+    lx, ly, lz = pool[0], pool[1], pool[2] - np.float32(0.8)
+    at_person = ONE + pool[4] * (lx * lx + ly * ly + lz * lz)
+    fading, per_width = ONE / (fade[1] - fade[0]), ONE / half_width
     for i in range(rays.shape[0]):
-        wx, wy, dz = rays[i, 0], rays[i, 1], rays[i, 2]
+        a, b, c = rays[i, 0], rays[i, 1], rays[i, 2]
+        wx = rotation[0, 0] * a + rotation[0, 1] * b + rotation[0, 2] * c
+        wy = rotation[1, 0] * a + rotation[1, 1] * b + rotation[1, 2] * c
+        dz = rotation[2, 0] * a + rotation[2, 1] * b + rotation[2, 2] * c
         dx, dy = cosine * wx + sine * wy, cosine * wy - sine * wx
-        ix = one / (dx if abs(dx) > tiny else tiny)
-        iy = one / (dy if abs(dy) > tiny else tiny)
-        iz = one / (dz if abs(dz) > tiny else tiny)
 
         nearest, face, box = FAR, -1, -1  # face: outward normal of what was hit, -1 is the sky
         if dz < -tiny and oz > 0:
-            nearest, face = -oz * iz, 5
-        if indoors:
-            for axis in range(3):
-                o = ox if axis == 0 else (oy if axis == 1 else oz)
-                inverse = ix if axis == 0 else (iy if axis == 1 else iz)
-                if axis < 2 or inverse > 0:
-                    t = (bounds[1 if inverse > 0 else 0, axis] - o) * inverse
-                    if zero < t < nearest:
-                        nearest, face = t, 2 * axis + (0 if inverse > 0 else 1)
-        for k in range(boxes.shape[0]):
-            x0, x1 = (boxes[k, 0] - ox) * ix, (boxes[k, 3] - ox) * ix
-            y0, y1 = (boxes[k, 1] - oy) * iy, (boxes[k, 4] - oy) * iy
-            z0, z1 = (boxes[k, 2] - oz) * iz, (boxes[k, 5] - oz) * iz
-            tx, ty, tz = min(x0, x1), min(y0, y1), min(z0, z1)
-            enter = max(tx, ty, tz)
-            leave = min(max(x0, x1), max(y0, y1), max(z0, z1))
-            if zero < enter < nearest and enter < leave:
-                nearest, box = enter, k
-                if enter == tx:
-                    face = 0 if ix > 0 else 1
-                elif enter == ty:
-                    face = 2 if iy > 0 else 3
-                else:
-                    face = 4 if iz > 0 else 5
+            nearest, face = -oz / dz, 5
+        sector = int(sector_of(dx, dy) * np.float32(SECTORS / 4)) & (SECTORS - 1)
+        band = int((dz / (abs(dx) + abs(dy) + abs(dz)) + ONE) * np.float32(BANDS / 2))
+        left = sectors[sector] & bands[min(band, BANDS - 1)]
+        if indoors or left:
+            ix = ONE / (dx if abs(dx) > tiny else tiny)
+            iy = ONE / (dy if abs(dy) > tiny else tiny)
+            iz = ONE / (dz if abs(dz) > tiny else tiny)
+            if indoors:
+                t = (bounds[1 if ix > 0 else 0, 0] - ox) * ix
+                if ZERO < t < nearest:
+                    nearest, face = t, 0 if ix > 0 else 1
+                t = (bounds[1 if iy > 0 else 0, 1] - oy) * iy
+                if ZERO < t < nearest:
+                    nearest, face = t, 2 if iy > 0 else 3
+                t = (bounds[1, 2] - oz) * iz
+                if ZERO < t < nearest:
+                    nearest, face = t, 4
+            while left:
+                lowest = left & (~left + np.uint64(1))
+                left ^= lowest
+                k = BIT[(lowest * MAGIC) >> np.uint64(58)]
+                x0, x1 = (boxes[k, 0] - ox) * ix, (boxes[k, 3] - ox) * ix
+                y0, y1 = (boxes[k, 1] - oy) * iy, (boxes[k, 4] - oy) * iy
+                z0, z1 = (boxes[k, 2] - oz) * iz, (boxes[k, 5] - oz) * iz
+                tx, ty, tz = min(x0, x1), min(y0, y1), min(z0, z1)
+                enter = max(tx, ty, tz)
+                if ZERO < enter < nearest and enter < min(max(x0, x1), max(y0, y1), max(z0, z1)):
+                    nearest, box = enter, k
+                    if enter == tx:
+                        face = 0 if ix > 0 else 1
+                    elif enter == ty:
+                        face = 2 if iy > 0 else 3
+                    else:
+                        face = 4 if iz > 0 else 5
 
-        if face < 0 or nearest > np.float32(1e6):
-            out[i, 0], out[i, 1], out[i, 2] = sky_color(sky, wx, wy, dz)
+        if face < 0 or nearest > HORIZON_M:
+            color[i, 0], color[i, 1], color[i, 2] = sky_color(sky, wx, wy, dz)
+            distance[i] = np.float32(np.inf)
             continue
+        distance[i] = nearest
         x, y, z = ox + nearest * dx, oy + nearest * dy, oz + nearest * dz
         axis = face >> 1
         # the footprint's geometric mean: grazing rays blur less across than along
@@ -167,52 +202,86 @@ def cast(
         footprint = nearest * pixel_angle / math.sqrt(max(incidence, np.float32(1e-4)))
         u, v = (y if axis == 0 else x), (y if axis == 2 else z)
         gr, gg, gb = light[face, 0], light[face, 1], light[face, 2]
+        if indoors:
+            lx, ly, lz = x - pool[0], y - pool[1], z - pool[2]
+            near = at_person / (ONE + pool[4] * (lx * lx + ly * ly + lz * lz))
+            near = min(ONE + pool[3] * (near - ONE), np.float32(3))
+            gr, gg, gb = gr * near, gg * near, gb * near
 
         if box >= 0:
-            scale = one / metres[BOX]
-            r, g, b = tile_color(pyramids[BOX], u * scale, v * scale, footprint * scale)
-            r, g, b = r * colors[box, 0] * gr, g * colors[box, 1] * gg, b * colors[box, 2] * gb
+            look = int(looks[box, 3])
+            r, g, b = material(pyramids, tiles, look, u, v, footprint)
+            r, g, b = r * looks[box, 0], g * looks[box, 1], b * looks[box, 2]
+            if look < GLOW:
+                left_over = ONE
+                if face != 5:  # the floor's crease and, under it, the dark
+                    left_over = np.float32(0.6) + np.float32(0.4) * min(z * np.float32(1 / 0.35), ONE)
+                r, g, b = r * gr * left_over, g * gg * left_over, b * gb * left_over
         elif face == 5:
-            distance = math.sqrt(x * x + y * y)
-            captured = (distance - fade[0]) / (fade[1] - fade[0])
-            captured = min(max(captured, zero), one)
+            px, py = cosine * x - sine * y, sine * x + cosine * y
+            captured = min(max((math.sqrt(x * x + y * y) - fade[0]) * fading, ZERO), ONE)
             captured = captured * captured * (np.float32(3) - np.float32(2) * captured)
-            r = g = b = zero
-            if captured < one:
-                scale = one / metres[FLOOR]
-                r, g, b = tile_color(pyramids[FLOOR], u * scale, v * scale, footprint * scale)
+            r = g = b = ZERO
+            if captured < ONE:
+                r, g, b = material(pyramids, tiles, FLOOR, u, v, footprint)
+                if footprint < GRAIN_SEEN_M and contrast > 0:
+                    scale = np.float32(1 / GRAIN_M)
+                    fine = ONE + contrast * tile_value(grain, u * scale, v * scale, footprint * scale)
+                    r, g, b = r * fine, g * fine, b * fine
                 r, g, b = r * gr, g * gg, b * gb
-            if captured > zero:
-                px, py = cosine * x - sine * y, sine * x + cosine * y
+            if captured > ZERO:
                 cr, cg, cb = sky_color(sky, px, py, -capture_height)
                 r, g, b = r + captured * (cr - r), g + captured * (cg - g), b + captured * (cb - b)
-            left = contact(shadows, boxes, x, y)
+            column, row = below(x * np.float32(1 / CELL_M)), below(y * np.float32(1 / CELL_M))
+            column, row = column + HALF_CELLS, row + HALF_CELLS
+            if 0 <= column < 2 * HALF_CELLS and 0 <= row < 2 * HALF_CELLS:
+                left = cells[row, column]
+                while left:
+                    lowest = left & (~left + np.uint64(1))
+                    left ^= lowest
+                    k = BIT[(lowest * MAGIC) >> np.uint64(58)]
+                    qx, qy = x - patches[k, 0], y - patches[k, 1]
+                    along = patches[k, 2] * qx + patches[k, 3] * qy
+                    across = patches[k, 2] * qy - patches[k, 3] * qx
+                    share = covered(along, patches[k, 4], footprint) * covered(across, patches[k, 5], footprint)
+                    if share > 0:
+                        pr, pg, pb = material(pyramids, tiles, int(patches[k, 9]), along, across, footprint)
+                        r += share * (pr * patches[k, 6] * gr - r)
+                        g += share * (pg * patches[k, 7] * gg - g)
+                        b += share * (pb * patches[k, 8] * gb - b)
+            still = np.float32(1 / GROUND_HALF_M)
+            lit, open_ = shares(ground, x * still, y * still)
+            sun, sky_share = shares(shadow, (px - center_x) * per_width, (py - center_y) * per_width)
+            lit, open_ = lit * sun, open_ * sky_share
             if indoors:
-                left *= crease(bounds[0, 0], bounds[1, 0], x) * crease(bounds[0, 1], bounds[1, 1], y)
-            r, g, b = r * left, g * left, b * left
+                open_ *= crease(bounds[0, 0], bounds[1, 0], x) * crease(bounds[0, 1], bounds[1, 1], y)
+            r *= open_ + (lit - open_) * sun_share[0]
+            g *= open_ + (lit - open_) * sun_share[1]
+            b *= open_ + (lit - open_) * sun_share[2]
         else:
-            mode, pr, pg, pb = -one, zero, zero, zero
             wall = 4 if axis == 2 else 2 * axis + (1 - (face & 1))
-            for k in range(panels.shape[0]):
-                if panels[k, 0] == wall and panels[k, 1] < u < panels[k, 2] and panels[k, 3] < v < panels[k, 4]:
-                    pr, pg, pb, mode = panels[k, 5], panels[k, 6], panels[k, 7], panels[k, 8]
-            if mode == GLASS:
+            chosen = -1
+            for k in range(starts[wall], starts[wall + 1]):
+                if panels[k, 1] < u < panels[k, 2] and panels[k, 3] < v < panels[k, 4]:
+                    chosen = k
+            look, pr, pg, pb = WALL, ONE, ONE, ONE
+            if chosen >= 0:
+                look = int(panels[chosen, 8])
+                pr, pg, pb = panels[chosen, 5], panels[chosen, 6], panels[chosen, 7]
+            elif axis == 2:
+                look, pr, pg, pb = PLAIN, np.float32(0.75), np.float32(0.75), np.float32(0.75)  # white ceilings
+            if look == GLASS:
                 r, g, b = sky_color(sky, wx, wy, dz)
-                r, g, b = r * pr, g * pg, b * pb
-            elif mode == LAMP:
-                r, g, b = pr, pg, pb
             else:
-                scale = one / metres[WALL]
-                if mode < 0 and axis < 2:
-                    pr, pg, pb = tile_color(pyramids[WALL], u * scale, v * scale, footprint * scale)
-                elif mode < 0:
-                    pr = pg = pb = np.float32(0.75)  # ceilings are white
-                left = one
+                r, g, b = material(pyramids, tiles, look, u, v, footprint)
+            if look < GLOW:
+                open_ = ONE
                 if axis != 0:
-                    left *= crease(bounds[0, 0], bounds[1, 0], x)
+                    open_ *= crease(bounds[0, 0], bounds[1, 0], x)
                 if axis != 1:
-                    left *= crease(bounds[0, 1], bounds[1, 1], y)
+                    open_ *= crease(bounds[0, 1], bounds[1, 1], y)
                 if axis != 2:
-                    left *= crease(bounds[0, 2], bounds[1, 2], z)
-                r, g, b = pr * gr * left, pg * gg * left, pb * gb * left
-        out[i, 0], out[i, 1], out[i, 2] = r, g, b
+                    open_ *= crease(bounds[0, 2], bounds[1, 2], z)
+                r, g, b = r * gr * open_, g * gg * open_, b * gb * open_
+            r, g, b = r * pr, g * pg, b * pb
+        color[i, 0], color[i, 1], color[i, 2] = r, g, b

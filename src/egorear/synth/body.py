@@ -6,42 +6,44 @@ Axes at rest: z up, the person faces -y, their left is +x. Metres throughout.
 """
 
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from typing import no_type_check
 
 import numpy as np
-from jaxtyping import Float32, Int32, UInt8
+from jaxtyping import Bool, Float32, Int32, UInt8
 from numba import njit
 
 from egorear.geometry.skeleton import EGO4VIEW
-from egorear.synth import appearance, garments
+from egorear.synth.anatomy import ASSET, BONES, EGO4VIEW_BONES, PARENTS, Shape, body_model, sample_shape
+from egorear.synth.appearance import paint
+from egorear.synth.garments import Part, Piece, cover, plain_piece, put_on
+from egorear.synth.hair import grow, sample_hair
+from egorear.synth.headset import build_glasses
+from egorear.synth.hood import hood
+from egorear.synth.outfits import Outfit, sample_outfit
+from egorear.synth.rasterizer import vertex_normals
+from egorear.synth.surfaces import Surface
 
-ASSET = resources.files("egorear.synth") / "assets" / "body.npz"
-INDIVIDUALITY = 0.35  # share of noise in a person's shape; the rest is one of the baked adults
-SHAPE_LIMIT = 2.5  # standard deviations
+__all__ = ["ASSET", "BONES", "EGO4VIEW_BONES", "PARENTS", "Person", "body_model", "pose_person", "sample_person"]
+
 FOREHEAD_ABOVE_HEAD_M = 0.135  # over the Head joint (top of the neck), on the mean body
+PRESSED_HAIR_M = 0.012  # hair under a headband is at most this thick
 HEADBAND_M = (0.02, 0.02)  # half width and half height of the patch in which forehead and back of the head are sought
+GLASSES_SHARE = 0.3
+HEAD = BONES.index("Head")
+BULGE_M = 0.006  # flesh is at most this much thicker round a bent joint
+HAIR_LOWEST_M = (0.2, 0.48)  # long hair goes down to the back, or into the hood
 
 
-@dataclass(frozen=True)
-class BodyModel:
-    """What all people share. The N vertices are those of four meshes, one after the other: body, tights, skirt, hair.
+def _joint_wear() -> Float32[np.ndarray, "16 6"]:
+    """Where the Ego4View joints lie on the body: each as the nearest point of the shell that clothes are cut from."""
+    model = body_model()
+    shell = np.unique(model.meshes["tights"])
+    joints = model.shape_mean[len(model.wear) + EGO4VIEW_BONES].astype(float)
+    nearest = ((joints[:, None] - model.shape_mean[shell]) ** 2).sum(-1).argmin(1)
+    return model.wear[shell[nearest]]
 
-    meshes: their triangles; wear: see `garments.Cut`; shapes: mean, unit-variance components and the coefficients
-    of the baked adults, over vertices then joints; limb_radius: see `Person`, on the mean body.
-    """
 
-    bones: tuple[str, ...]
-    parents: Int32[np.ndarray, "B"]
-    meshes: dict[str, Int32[np.ndarray, "_ 3"]]
-    wear: Float32[np.ndarray, "N 4"]
-    skin_bones: Int32[np.ndarray, "N 4"]
-    skin_weights: Float32[np.ndarray, "N 4"]
-    shape_mean: Float32[np.ndarray, "NB 3"]
-    shape_components: Float32[np.ndarray, "C NB3"]
-    shape_samples: Float32[np.ndarray, "S C"]
-    limb_radius: Float32[np.ndarray, "16"]
+JOINT_WEAR = _joint_wear()
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,11 @@ class Person:
     skin_bones, skin_weights: the four bones that move each vertex; weights sum to 1.
     albedo: linear RGB; part: `garments.Part` of each triangle; triangles wind outward.
     limb_radius: depth of each Ego4View joint under the surface, clothes included.
-    forehead, back_of_head: the points of skin or hair a headset rests on; crown: the highest point of the head.
+    forehead, back_of_head: the points of skin or pressed hair a headset rests on; crown: the highest such point.
     leg_length: height of the hips joint over the soles, the unit in which motions give the root.
+    limb: index of the Ego4View joint whose bone carries most of each triangle (the trunk counts as the neck).
+    looseness: how far each vertex may leave its skinned place, metres; 0 moves with the skin, more is hanging cloth.
+    loose: which triangles hang freely. shape: the coefficients of the shape space.
     """
 
     vertices: Float32[np.ndarray, "N 3"]
@@ -67,56 +72,63 @@ class Person:
     back_of_head: Float32[np.ndarray, "3"]
     crown: Float32[np.ndarray, "3"]
     leg_length: float
+    limb: UInt8[np.ndarray, "F"]
+    looseness: Float32[np.ndarray, "N"]
+    loose: Bool[np.ndarray, "F"]
+    shape: Float32[np.ndarray, "C"]
 
 
-@cache
-def body_model() -> BodyModel:
-    """The baked asset, read once a process."""
-    with resources.as_file(ASSET) as path, np.load(path) as asset:
-        weights = asset["skin_weights"].astype(np.float32)
-        return BodyModel(
-            bones=tuple(asset["bones"].tolist()),
-            parents=asset["parents"],
-            meshes={name: asset[f"{name}_triangles"].astype(np.int32) for name in garments.MESHES},
-            wear=asset["wear"].astype(np.float32),
-            skin_bones=asset["skin_bones"].astype(np.int32),
-            skin_weights=weights / weights.sum(1, keepdims=True),
-            shape_mean=asset["shape_mean"],
-            shape_components=asset["shape_components"].astype(np.float32).reshape(len(asset["shape_components"]), -1),
-            shape_samples=asset["shape_samples"].astype(np.float32),
-            limb_radius=asset["limb_radius"],
-        )
+def sample_person(rng: np.random.Generator, children: bool = False, hanging: bool = False) -> Person:
+    """A random adult in random clothes, or, if asked for, now and then a child (see `anatomy.sample_shape`).
 
-
-BONES: tuple[str, ...] = body_model().bones
-PARENTS: Int32[np.ndarray, "B"] = body_model().parents
-EGO4VIEW_BONES: Int32[np.ndarray, "16"] = np.array([BONES.index(name) for name in EGO4VIEW.names], np.int32)
-
-
-def sample_person(rng: np.random.Generator) -> Person:
-    """A random adult in random clothes; the same generator state gives the same person."""
-    model = body_model()
-    shape, joints = _sample_shape(rng, model)
-    outfit = garments.sample_outfit(rng)
-    dressed = garments.dress(rng, outfit, shape, model.meshes, model.wear)
-    vertices, source = dressed.vertices, dressed.source
-    on_head = (model.skin_weights[source] * (model.skin_bones[source] == BONES.index("Head"))).sum(1) > 0.5
-    forehead, back, crown = _head_points(vertices[on_head], joints)
-    size = _height(joints) / _height(model.shape_mean[len(shape) :])
+    hanging: in a skirt, dress, coat or robe. The same generator state gives the same person.
+    """
+    shape = sample_shape(rng, children)
+    outfit = sample_outfit(rng, hanging)
+    pieces = dressed(rng, shape, outfit)
+    albedo = paint(rng, pieces, shape.child)
+    forehead, back, crown = _head_points(shape, pieces)
+    if rng.random() < GLASSES_SHARE:
+        glasses, color = _glasses(rng, pieces, forehead, shape.joints[HEAD])
+        pieces.append(glasses)
+        albedo.append(color)
+    surfaces = [piece.surface for piece in pieces]
+    starts = np.cumsum([0] + [len(surface.points) for surface in surfaces[:-1]]).astype(np.int32)
+    vertices = np.concatenate([surface.points for surface in surfaces])
+    triangles = np.concatenate([s.triangles + start for s, start in zip(surfaces, starts, strict=True)])
+    skin_bones = np.concatenate([surface.skin_bones for surface in surfaces])
+    skin_weights = np.concatenate([surface.skin_weights for surface in surfaces])
+    looseness = np.concatenate([piece.looseness for piece in pieces])
+    limb_radius = body_model().limb_radius * shape.size + BULGE_M
     return Person(
         vertices=vertices,
-        triangles=dressed.triangles,
-        skin_bones=model.skin_bones[source],
-        skin_weights=model.skin_weights[source],
-        rest_joints=joints,
-        albedo=appearance.paint(rng, outfit, dressed, model.wear[source]),
-        part=dressed.part,
-        limb_radius=(model.limb_radius * size + garments.JOINT_COVER_M).astype(np.float32),
+        triangles=triangles,
+        skin_bones=skin_bones,
+        skin_weights=skin_weights,
+        rest_joints=shape.joints,
+        albedo=np.concatenate(albedo),
+        part=np.concatenate([np.full(len(p.surface.triangles), p.part, np.uint8) for p in pieces]),
+        limb_radius=(limb_radius + cover(outfit.garments, JOINT_WEAR)).astype(np.float32),
         forehead=forehead,
         back_of_head=back,
         crown=crown,
-        leg_length=float(joints[0, 2] - vertices[:, 2].min()),
+        leg_length=float(shape.joints[0, 2] - vertices[:, 2].min()),
+        limb=_limbs(skin_bones, skin_weights, triangles),
+        looseness=looseness,
+        loose=looseness[triangles].max(1) > 0,
+        shape=shape.coefficients,
     )
+
+
+def dressed(rng: np.random.Generator, shape: Shape, outfit: Outfit) -> list[Piece]:
+    """All visible pieces of a person of that shape in those clothes and random hair, the skin last."""
+    hair = sample_hair(rng)
+    pieces, body = put_on(rng, outfit.garments, shape.surfaces)
+    over = max(garment.thickness + garment.folds for garment in outfit.garments if garment.mesh == "tights")
+    tufts, skin = grow(rng, hair, shape, body, over, HAIR_LOWEST_M[outfit.hood])
+    if outfit.hood:
+        pieces.append(hood(rng, shape, over))
+    return [*pieces, *tufts, plain_piece(skin, Part.SKIN, "skin")]
 
 
 def pose_person(
@@ -135,7 +147,7 @@ def pose_person(
     return vertices, joints
 
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True, error_model="numpy")
 @no_type_check  # numba compiles the plain function, not the tests\' checking wrapper
 def _skin(rest, skin_bones, skin_weights, rest_joints, parents, rotations, root, vertices, joints):
     transforms = np.empty((len(parents), 3, 4), np.float32)
@@ -162,26 +174,58 @@ def _skin(rest, skin_bones, skin_weights, rest_joints, parents, rotations, root,
             vertices[n, i] = total
 
 
-def _sample_shape(rng, model: BodyModel) -> tuple[Float32[np.ndarray, "N 3"], Float32[np.ndarray, "B 3"]]:
-    """Rest vertices and joints: one baked adult, changed at random so that the spread over people stays as it was."""
-    samples = model.shape_samples
-    noise = rng.standard_normal(samples.shape[1], np.float32)
-    shape = np.sqrt(1 - INDIVIDUALITY**2) * samples[rng.integers(len(samples))] + INDIVIDUALITY * noise
-    shape = np.clip(shape, -SHAPE_LIMIT, SHAPE_LIMIT).astype(np.float32)
-    points = model.shape_mean + (shape @ model.shape_components).reshape(-1, 3)
-    return points[: len(model.wear)], points[len(model.wear) :]
+def _limb_of_bones() -> UInt8[np.ndarray, "B"]:
+    """The Ego4View joint each bone belongs to: itself, or the nearest above it; hips and spine belong to the neck."""
+    names, limb = list(EGO4VIEW.names), np.zeros(len(BONES), np.uint8)
+    for b, name in enumerate(BONES):
+        own = name.replace("Shoulder", "Arm")
+        limb[b] = names.index(own) if own in names else limb[PARENTS[b]] if "Hand" in name else names.index("Neck")
+    return limb
 
 
-def _head_points(head: Float32[np.ndarray, "H 3"], joints: Float32[np.ndarray, "B 3"]):
-    """Forehead, back of the head and crown from the vertices that the head carries."""
-    neck = joints[BONES.index("Head")]
-    size = _height(joints) / _height(body_model().shape_mean[-len(BONES) :])
-    centre = neck[[0, 2]] + (0, FOREHEAD_ABOVE_HEAD_M * size)
-    near = head[(np.abs(head[:, [0, 2]] - centre) < HEADBAND_M).all(1)]
-    points = near[near[:, 1].argmin()], near[near[:, 1].argmax()], head[head[:, 2].argmax()]
+def _limbs(skin_bones, skin_weights, triangles) -> UInt8[np.ndarray, "F"]:
+    """The limb that carries most of each triangle."""
+    carried = np.zeros((len(skin_bones), len(EGO4VIEW.names)), np.float32)
+    np.add.at(carried, (np.arange(len(skin_bones))[:, None], _limb_of_bones()[skin_bones]), skin_weights)
+    return (carried[triangles[:, 0]] + carried[triangles[:, 1]] + carried[triangles[:, 2]]).argmax(1).astype(np.uint8)
+
+
+def _glasses(rng, pieces: list[Piece], forehead, head_joint) -> tuple[Piece, Float32[np.ndarray, "_ 3"]]:
+    """Glasses on the dressed head, and their albedo."""
+    vertices, triangles, albedo = build_glasses(rng, _head(pieces), forehead, head_joint)
+    bones, weights = np.zeros((len(vertices), 4), np.int32), np.zeros((len(vertices), 4), np.float32)
+    bones[:, 0], weights[:, 0] = HEAD, 1
+    wear = np.zeros((len(vertices), 6), np.float32)
+    frame = Surface(vertices, vertex_normals(vertices, triangles), wear, bones, weights, triangles)
+    return plain_piece(frame, Part.GLASSES, "glasses"), albedo
+
+
+def _on_head(surface: Surface) -> Bool[np.ndarray, "N"]:
+    return (surface.skin_weights * (surface.skin_bones == HEAD)).sum(1) > 0.5
+
+
+def _head_points(shape: Shape, pieces: list[Piece]) -> tuple[Float32[np.ndarray, "3"], ...]:
+    """Forehead, back of the head and crown: a headset sits on the skull and on the hair it presses down."""
+    skull = shape.surfaces["body"]
+    skull, head = skull.points[_on_head(skull)], _head(pieces)
+    bare, hairy = (_outermost(points, shape) for points in (skull, head))
+    forehead, back, top = np.clip(hairy, np.subtract(bare, PRESSED_HAIR_M), np.add(bare, PRESSED_HAIR_M))
+    x, _, z = shape.joints[HEAD]
+    level = z + FOREHEAD_ABOVE_HEAD_M * shape.size
+    crown = skull[skull[:, 2].argmax(), 1]
     # A headset sits in the middle, whichever side the extreme vertex is on.
-    return tuple(np.array((neck[0], y, z), np.float32) for _, y, z in points)
+    return tuple(np.array(point, np.float32) for point in ((x, forehead, level), (x, back, level), (x, crown, top)))
 
 
-def _height(joints: np.ndarray) -> float:
-    return float(joints[BONES.index("Head"), 2] - joints[BONES.index("LeftFoot"), 2])
+def _outermost(head: Float32[np.ndarray, "H 3"], shape: Shape) -> tuple[float, float, float]:
+    """How far a head reaches to the front and the back at the height of a headband, and up; metres."""
+    neck = shape.joints[HEAD]
+    centre = neck[[0, 2]] + (0, FOREHEAD_ABOVE_HEAD_M * shape.size)
+    y = head[(np.abs(head[:, [0, 2]] - centre) < HEADBAND_M).all(1), 1]
+    return float(y.min()), float(y.max()), float(head[:, 2].max())
+
+
+def _head(pieces: list[Piece]) -> Float32[np.ndarray, "H 3"]:
+    """The vertices of skin and hair that the head carries."""
+    surfaces = [piece.surface for piece in pieces if piece.part in (Part.SKIN, Part.HAIR)]
+    return np.concatenate([surface.points[_on_head(surface)] for surface in surfaces])

@@ -1,15 +1,18 @@
 """Recorded motion on the reference figure, and its asset on disk."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float32, Num
+from jaxtyping import Bool, Float, Float32, Num
 
-from egorear.synth.rotations import slerp, to_quaternion
+from egorear.synth.figure import BODY
+from egorear.synth.rotations import slerp, to_matrix
 
 FPS = 30.0
 """Frame rate of every stored clip."""
+SAME_LENGTH, SAME_POSE = 0.03, np.radians(12.0)  # two clips that differ by less (share, mean angle) are one recording
 
 
 @dataclass(frozen=True)
@@ -31,30 +34,38 @@ class Clip:
 
 def resample(
     quaternions: Num[np.ndarray, "T N 4"], root: Num[np.ndarray, "T 3"], frames: Num[np.ndarray, "S"]
-) -> tuple[Float32[np.ndarray, "S N 4"], Float32[np.ndarray, "S 3"]]:
+) -> tuple[Float[np.ndarray, "S N 4"], Float[np.ndarray, "S 3"]]:
     """The motion at fractional frame numbers: slerp of rotations, straight lines of the root."""
     i = np.clip(np.floor(frames).astype(int), 0, max(len(root) - 2, 0))
     j = np.minimum(i + 1, len(root) - 1)
     share = np.clip(frames - i, 0, 1)
     turned = slerp(quaternions[i].astype(float), quaternions[j].astype(float), share[:, None])
-    moved = root[i] + share[:, None] * (root[j] - root[i])
-    return turned.astype(np.float32), moved.astype(np.float32)
+    start, end = root[i].astype(float), root[j].astype(float)
+    return turned, start + share[:, None] * (end - start)
 
 
-def make_clip(
-    name: str,
-    action: str,
-    fps: float,
-    rotations: Num[np.ndarray, "T N 3 3"],
-    root: Num[np.ndarray, "T 3"],
-    ok: Bool[np.ndarray, "T"],
-    grounded: bool = True,
-) -> Clip:
-    """A clip at `FPS` of a motion at any rate; a frame is ok where both neighbours in the source are."""
-    frames = np.arange(0, len(root) - 1 + 1e-6, fps / FPS)
-    quaternions, root = resample(to_quaternion(rotations), root, frames)
-    ok = ok[np.floor(frames).astype(int)] & ok[np.minimum(np.ceil(frames - 1e-6).astype(int), len(ok) - 1)]
-    return Clip(name, action, quaternions, root, ok, grounded)
+def without_copies(clips: Sequence[Clip]) -> list[Clip]:
+    """The clips, each recording once: of those with the same movements, whatever their names, the first."""
+    kept: list[tuple[Clip, np.ndarray]] = []
+    for clip in clips:
+        gist = _gist(clip)
+        if not any(_is_copy(clip, gist, other, others) for other, others in kept):
+            kept.append((clip, gist))
+    return [clip for clip, _ in kept]
+
+
+def _gist(clip: Clip) -> Float[np.ndarray, "K N 3 3"]:
+    """A few postures over the clip, against the hips, so that it does not matter which way the person faces."""
+    quaternions, _ = resample(clip.quaternions, clip.root, np.linspace(0.05, 0.95, 12) * (len(clip.root) - 1))
+    rotations = to_matrix(quaternions)
+    return np.swapaxes(rotations[:, BODY["Hips"], None], -1, -2) @ rotations
+
+
+def _is_copy(a: Clip, gist_a: np.ndarray, b: Clip, gist_b: np.ndarray) -> bool:
+    if abs(len(a.root) - len(b.root)) > max(4, SAME_LENGTH * max(len(a.root), len(b.root))):
+        return False
+    cosine = ((gist_a * gist_b).sum((-1, -2)) - 1) / 2
+    return bool(np.arccos(np.clip(cosine, -1, 1)).mean() < SAME_POSE)
 
 
 def read_clips(path: Path) -> list[Clip]:

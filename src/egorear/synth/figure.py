@@ -81,6 +81,17 @@ _CONTACT_OFFSETS = np.stack([point - rest(bone) for bone, point, _ in _CONTACTS]
 _CONTACT_RADII = np.array([radius for _, _, radius in _CONTACTS])
 
 
+_SOLES = [i for i, (bone, _, radius) in enumerate(_CONTACTS) if radius == 0]  # heel, ball, toes; left, right
+
+
+def sole_points(rotations: Num[np.ndarray, "*T N 3 3"], root: Num[np.ndarray, "*T 3"]) -> Float[np.ndarray, "*T 2 3 3"]:
+    """Heel, ball and toe tip under the left and the right foot, metres, for hips at `root` (metres)."""
+    bones = [_CONTACT_BONES[i] for i in _SOLES]
+    placed = joints(rotations, root)[..., bones, :]
+    points = placed + (rotations[..., bones, :, :] @ _CONTACT_OFFSETS[_SOLES][..., None])[..., 0]
+    return points.reshape(*points.shape[:-2], 2, 3, 3)
+
+
 def lowest(rotations: Num[np.ndarray, "*T N 3 3"], root: Num[np.ndarray, "*T 3"]) -> Float[np.ndarray, "*T"]:
     """Height of the body's lowest point, metres, for hips at `root` (metres)."""
     starts = joints(rotations, root)[..., _CONTACT_BONES, 2]

@@ -1,34 +1,30 @@
-"""Clothes and hair: which ones a person wears, and the mesh that results.
+"""What clothes are made of, and how they are put on a body.
 
-All clothes are pieces of two shells that fit every body, tights and skirt, moved outward. Skin and inner layers that a
-garment hides are taken out, so that nothing pokes through it in motion.
+Clothes are pieces of two shells that fit every body, tights and skirt, cut along exact lines and moved outward. Skin
+and inner layers that a garment hides are taken out, so that nothing pokes through it in motion.
 """
 
 from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32, UInt8
+from jaxtyping import Bool, Float, Float32
 
-from egorear.synth.rasterizer import vertex_normals
+from egorear.synth.surfaces import ARM, BACK, HEIGHT, LEG, SIDE, Surface
 
-MESHES = ("body", "tights", "skirt", "hair")
-HIDDEN_MARGIN_M = 0.03  # what lies this far within a garment's edges is left out
-LAYER_M = 0.006  # an outer garment lies at least this far over the next
-SKIN_SINK_M = 0.004  # skin near a garment's edge gives way by this much
 FOLDS = 6  # waves that make up a garment's folds
-FOLD_LENGTH_M = (0.12, 0.4)
-HAIRLINE_TAPER_M = 0.025  # hair grows to its full volume over this way from the hairline
-WRIST_M = 0.515  # way along the arm
-WAIST_M = 0.1  # height
-JOINT_COVER_M = 0.01  # mean thickness of clothes over a joint
-
-# Lengths people wear, as metres in a `Cut`: sleeveless, short and long; shorts, to the calf and long; mini, midi and
-# maxi; bald, cropped and full.
-SLEEVES = ((0.02, 0.06), (0.1, 0.24), (0.34, 0.51))
-LEGS = ((0.2, 0.42), (0.5, 0.75), (0.78, 0.84))
-SKIRTS = ((-0.35, -0.2), (-0.6, -0.42), (-0.86, -0.7))
-HAIR = ((0.0, 0.0), (0.004, 0.012), (0.014, 0.03))
+FOLD_LENGTH_M = (0.08, 0.3)
+PLEAT_LENGTH_M = (0.09, 0.25)
+CLOSE_M = 0.03  # a garment hides what lies this far within its waistband or collar
+BETWEEN_M, THINNEST_M = 0.003, 0.001  # layers keep apart by this much at crossing edges
+DEEP_M = 0.012  # folds of this height are fully shaded
+SINK_M = 0.004  # skin gives way by this much under clothes
+LIFTS_BELOW_M = -0.1  # height under which hanging cloth may show what it covers
+HIP_LINE_M = -0.03  # height at which a hanging garment leaves the body
+SLEEVE_HANG = 0.7  # share of its drop that a wide sleeve may swing
+HANG = 0.45  # metres a hanging vertex may leave its place for each metre below the hip line
+CUFF_M = 0.06
+SLEEVE_HANGS_FROM_M = 0.1  # way along the arm
 
 
 class Part(IntEnum):
@@ -41,179 +37,198 @@ class Part(IntEnum):
     SHOES = 4
     HAIR = 5
     GLOVES = 6
+    DRESS = 7
+    COAT = 8
+    ROBE = 9
+    HOOD = 10
+    GLASSES = 11
+    HEADSET = 12
+    STRANGER = 13
 
 
 @dataclass(frozen=True)
 class Cut:
     """The part of the body a garment covers, in metres on the mean body.
 
-    bottom, top: heights against the hips joint; sleeve: way along the arm to which it reaches (0: armless);
-    leg_from, leg_to: way along the leg from the hip.
+    bottom, top: heights against the hips joint; scoop: how much lower the neckline is in front; sleeve: way along the
+    arm to which it reaches (0: armless); arm_from: where gloves begin; leg_from, leg_to: way along the leg from the
+    hip; opening: half the gap down the front at the top and its growth for each metre below, or None.
     """
 
     bottom: float = -np.inf
     top: float = np.inf
+    scoop: float = 0.0
     sleeve: float = 0.0
+    arm_from: float = -np.inf
     leg_from: float = -np.inf
     leg_to: float = np.inf
+    opening: tuple[float, float] | None = None
 
-    def covers(self, wear: Float32[np.ndarray, "N 4"], margin: float = 0.0) -> Bool[np.ndarray, "N"]:
-        """Which vertices lie inside, at least `margin` from the edges."""
-        height, arm, leg, _ = wear.T
-        return (
-            (height >= self.bottom + margin)
-            & (height <= self.top - margin)
-            & (arm <= max(self.sleeve - margin, 0))
-            & (leg >= self.leg_from + margin)
-            & (leg <= self.leg_to - margin)
-        )
+    def edges(self, wear: Float32[np.ndarray, "N 6"], margin: float = 0.0) -> list[Float32[np.ndarray, "N"]]:
+        """For each edge of the cut, how far (metres) each vertex lies inside a line `margin` within it; under a
+        waistband or collar, which lie close, at most `CLOSE_M`."""
+        height, arm, leg, side, back = wear[:, [HEIGHT, ARM, LEG, SIDE, BACK]].T.astype(float)
+        front = np.clip(-back / 0.08, 0, 1) * np.clip(1 - np.abs(side) / 0.1, 0, 1)
+        limits = [
+            (self.bottom, lambda: height - self.bottom - margin),
+            (self.top, lambda: self.top - height - self.scoop * front - min(margin, CLOSE_M)),
+            (self.sleeve, lambda: max(self.sleeve - margin, 0) - arm),  # on the trunk a sleeve has no edge
+            (self.arm_from, lambda: arm - self.arm_from - margin),
+            (self.leg_from, lambda: leg - self.leg_from - margin),
+            (self.leg_to, lambda: self.leg_to - leg - margin),
+        ]
+        found = [distance() for limit, distance in limits if np.isfinite(limit)]
+        if self.opening is not None:
+            gap = self.opening[0] + self.opening[1] * np.maximum(self.top - height, 0) + margin
+            found.append(np.where(back < 0, np.abs(side) - gap, 1.0))
+        return [distance.astype(np.float32) for distance in found]
+
+    def covers(self, wear: Float32[np.ndarray, "N 6"], margin: float = 0.0) -> Bool[np.ndarray, "N"]:
+        """Which vertices lie inside, at least `margin` metres from the edges."""
+        return np.all([edge >= 0 for edge in self.edges(wear, margin)], axis=0)
 
 
 @dataclass(frozen=True)
 class Garment:
-    """thickness: metres over the shell; looseness: height of its folds, metres; flare: metres more for each metre
-    down the sleeve, leg or skirt."""
+    """A piece of clothing. Lengths in metres.
+
+    mesh: the shell it is cut from; cloth: a name of `prints.CLOTHS`, the same for pieces of one cloth; thickness: over
+    the shell; folds: their height; flare: more thickness for each metre down the sleeve, leg or skirt; gathered: it
+    ends in close cuffs; drop: how far a wide sleeve hangs under the wrist; hides: how far within its edges it hides
+    what lies below.
+    """
 
     part: Part
     mesh: str
     cut: Cut
+    cloth: str
     thickness: float
-    looseness: float = 0.0
+    folds: float = 0.0
     flare: float = 0.0
+    gathered: bool = False
+    drop: float = 0.0
+    hides: float = 0.05
+
+    @property
+    def hangs(self) -> bool:
+        return self.mesh == "skirt"
+
+    def hides_at(self, wear: Float32[np.ndarray, "N 6"]) -> Bool[np.ndarray, "N"]:
+        """Which places under it are never seen: hanging cloth lifts, so it hides no legs."""
+        hidden = self.cut.covers(wear, self.hides)
+        return hidden & (wear[:, HEIGHT] > LIFTS_BELOW_M) if self.hangs else hidden
 
 
 @dataclass(frozen=True)
-class Outfit:
-    """garments: outermost first; hair: metres of hair over the scalp (0: bald); long_hair: lowest height it hangs to
-    (against the hips, metres on the mean body) or None; gloves: metres of glove over the hands, or 0."""
+class Piece:
+    """A worn piece of surface, moved to its place.
 
-    garments: tuple[Garment, ...]
-    hair: float
-    long_hair: float | None
-    gloves: float
+    cloth: as in `Garment`; crease: 0 on the crest of a fold to 1 in its trough; looseness: see `body.Person`.
+    """
+
+    surface: Surface
+    part: Part
+    cloth: str
+    crease: Float32[np.ndarray, "N"]
+    looseness: Float32[np.ndarray, "N"]
+
+
+def plain_piece(surface: Surface, part: Part, cloth: str) -> Piece:
+    """A piece without folds that moves with the body."""
+    still = np.zeros(len(surface.points), np.float32)
+    return Piece(surface, part, cloth, still, still)
+
+
+def put_on(
+    rng: np.random.Generator, garments: tuple[Garment, ...], shells: dict[str, Surface]
+) -> tuple[list[Piece], Surface]:
+    """Dresses a body in garments, given outermost first.
+
+    Returns:
+        the garments' visible pieces and what is left of the body (mesh "body" of `shells`), sunk under the edges.
+    """
+    pieces, room = [], {name: np.full(len(shell.points), np.inf) for name, shell in shells.items()}
+    for i, garment in enumerate(garments):
+        shell, free = shells[garment.mesh], room[garment.mesh]
+        relief = _Relief.sample(rng, garment)
+        off = np.minimum(_thickness(garment, relief, shell.wear), np.maximum(free, THINNEST_M))
+        below = garment.cut.covers(shell.wear, -CLOSE_M)
+        free[below] = np.minimum(free[below], off[below] - BETWEEN_M)
+        worn = shell.moved(shell.points + shell.normals * off[:, None] + _drop(garment, shell))
+        worn = _uncovered(worn, garments[:i])
+        for edge in range(len(garment.cut.edges(worn.wear[:1]))):
+            worn = worn.clipped(garment.cut.edges(worn.wear)[edge])
+        if len(worn.triangles):
+            crease = min(garment.folds / DEEP_M, 1.0) * (1 - relief(worn.wear))
+            hanging = _looseness(garment, worn)
+            pieces.append(Piece(worn, garment.part, garment.cloth, crease.astype(np.float32), hanging))
+    body = _uncovered(shells["body"], garments)
+    covered = np.any([garment.cut.covers(body.wear) for garment in garments], axis=0)
+    return pieces, body.moved(body.points - SINK_M * covered[:, None] * body.normals)
+
+
+def cover(garments: tuple[Garment, ...], wear: Float32[np.ndarray, "N 6"]) -> Float[np.ndarray, "N"]:
+    """Metres of close clothes over places of the body."""
+    most = np.zeros(len(wear))
+    for garment in garments:
+        down = wear[:, ARM] + wear[:, LEG]
+        thick = garment.thickness + garment.folds + garment.flare * down
+        if not garment.hangs:
+            most = np.where(garment.cut.covers(wear), np.maximum(most, thick), most)
+    return most
+
+
+def _uncovered(shell: Surface, garments: tuple[Garment, ...]) -> Surface:
+    hidden = np.zeros(len(shell.triangles), bool)
+    for garment in garments:
+        hidden |= garment.hides_at(shell.wear)[shell.triangles].all(1)
+    return shell.keeping(~hidden)
 
 
 @dataclass(frozen=True)
-class Dressed:
-    """The visible mesh. source: the body model's vertex each vertex comes from; vertex_part: its `Part`."""
+class _Relief:
+    """The folds of a garment: a smooth random field of 0 (trough) to 1 (crest) over the body."""
 
-    vertices: Float32[np.ndarray, "N 3"]
-    source: Int32[np.ndarray, "N"]
-    vertex_part: UInt8[np.ndarray, "N"]
-    triangles: Int32[np.ndarray, "F 3"]
-    part: UInt8[np.ndarray, "F"]
+    waves: Float[np.ndarray, "3 K"]
+    phases: Float[np.ndarray, "K"]
 
+    @classmethod
+    def sample(cls, rng: np.random.Generator, garment: Garment) -> "_Relief":
+        """Folds of a hanging garment stand upright: they hardly change from top to bottom."""
+        directions = rng.standard_normal((FOLDS, 3)) * (1, 1, 0.12 if garment.hangs else 1)
+        directions /= np.sqrt((directions**2).sum(1, keepdims=True))
+        lengths = rng.uniform(*(PLEAT_LENGTH_M if garment.hangs else FOLD_LENGTH_M), (FOLDS, 1))
+        return cls((directions * 2 * np.pi / lengths).T, rng.uniform(0, 2 * np.pi, FOLDS))
 
-def sample_outfit(rng: np.random.Generator) -> Outfit:
-    """Random clothes: T-shirts to jumpers, shorts to trousers, skirts and dresses, shoes and boots, hair, gloves."""
-    sleeve = _uniform_of(rng, SLEEVES, (0.12, 0.45, 0.43))
-    leg = _uniform_of(rng, LEGS, (0.25, 0.12, 0.63))
-    skirt = rng.random() < 0.22
-    loose = rng.uniform(0, 0.012)
-    hem = 0.0 if skirt else rng.uniform(-0.1, 0.06)
-    base = rng.uniform(0.002, 0.007)
-    shirt = Garment(Part.SHIRT, "tights", Cut(bottom=hem, top=rng.uniform(0.48, 0.56), sleeve=sleeve),
-                    base if skirt else base + LAYER_M, loose, rng.uniform(0, 0.04))  # fmt: skip
-    if skirt:
-        length = _uniform_of(rng, SKIRTS, (0.35, 0.35, 0.3))
-        cut = Cut(bottom=length, top=WAIST_M - 0.02)
-        below = Garment(Part.SKIRT, "skirt", cut, 2 * LAYER_M + loose, loose, rng.uniform(0, 0.08))
-        layers = [below, shirt]
-        if rng.random() < 0.35:  # leggings
-            layers.append(Garment(Part.TROUSERS, "tights", Cut(top=0.05, leg_to=leg), 0.0))
-    else:
-        wide = rng.uniform(0, 0.035) if rng.random() < 0.5 else 0.0
-        trousers = Garment(Part.TROUSERS, "tights", Cut(top=WAIST_M, leg_to=leg), base, rng.uniform(0, 0.007), wide)
-        layers = [shirt, trousers]
-    if rng.random() < 0.88:
-        boots = rng.random() < 0.25
-        ankle = rng.uniform(0.65, 0.82) if boots else rng.uniform(0.82, 0.87)
-        # Boots go over trousers, trousers over shoes.
-        shoes = Garment(Part.SHOES, "tights", Cut(leg_from=ankle), 0.012 if boots else 0.0)
-        layers.insert(0 if boots else len(layers), shoes)
-    hair = _uniform_of(rng, HAIR, (0.1, 0.45, 0.45))
-    long_hair = float(rng.uniform(0.2, 0.55)) if hair > 0.008 and rng.random() < 0.4 else None
-    return Outfit(tuple(layers), hair, long_hair, rng.uniform(0.001, 0.004) if rng.random() < 0.07 else 0.0)
+    def __call__(self, wear: Float32[np.ndarray, "N 6"]) -> Float[np.ndarray, "N"]:
+        waves = np.sin(wear[:, [SIDE, BACK, HEIGHT]].astype(float) @ self.waves + self.phases)
+        return 0.5 + 0.5 * np.clip(2.2 * waves.mean(1), -1, 1)
 
 
-def _uniform_of(rng: np.random.Generator, ranges: tuple, shares: tuple[float, ...]) -> float:
-    return float(rng.uniform(*ranges[rng.choice(len(ranges), p=shares)]))
+def _thickness(garment: Garment, relief: _Relief, wear) -> Float[np.ndarray, "N"]:
+    """Metres over the shell."""
+    height, arm, leg = wear[:, [HEIGHT, ARM, LEG]].T.astype(float)
+    low = np.maximum(HIP_LINE_M - height, 0)
+    down = low if garment.hangs else arm + leg
+    depth = garment.folds * (np.clip(0.3 + 2 * low, 0, 1.6) if garment.hangs else 1)  # pleats open downward
+    off = garment.flare * down + depth * relief(wear)
+    if garment.gathered:
+        cuffs = np.where(arm > 0, garment.cut.sleeve - arm, 1), np.where(leg > 0, garment.cut.leg_to - leg, 1)
+        off *= np.clip(np.minimum(*cuffs) / CUFF_M, 0, 1)
+    return garment.thickness + off
 
 
-def dress(
-    rng: np.random.Generator,
-    outfit: Outfit,
-    shape: Float32[np.ndarray, "N 3"],
-    meshes: dict[str, Int32[np.ndarray, "_ 3"]],
-    wear: Float32[np.ndarray, "N 4"],
-) -> Dressed:
-    """Puts an outfit on a body of that shape (rest vertices of all meshes, metres)."""
-    normals = vertex_normals(shape, np.concatenate([meshes[name] for name in MESHES]))
-    pieces = []
-    outer = np.zeros((0, len(wear)), bool)  # what each garment so far hides
-    for garment in outfit.garments:
-        mesh = meshes[garment.mesh]
-        worn = garment.cut.covers(wear)[mesh].all(1) & ~outer[:, mesh].all(2).any(0)
-        surface = shape + normals * _thickness(rng, garment, shape, wear)[:, None]
-        pieces.append(_piece(surface, mesh[worn], np.full(worn.sum(), garment.part, np.uint8)))
-        outer = np.vstack((outer, garment.cut.covers(wear, HIDDEN_MARGIN_M)))
-
-    skin = meshes["body"]
-    skin = skin[~outer[:, skin].all(2).any(0)]
-    covered = np.any([garment.cut.covers(wear) for garment in outfit.garments], axis=0)
-    part, growth = _skin_parts(rng, outfit, wear)
-    growth = np.where(covered, -SKIN_SINK_M, growth)
-    pieces.append(_piece(shape + normals * growth[:, None], skin, part[skin].min(1)))
-    if outfit.long_hair is not None:
-        hair = meshes["hair"][(wear[meshes["hair"], 0] > outfit.long_hair).all(1)]
-        pieces.append(_piece(shape + normals * outfit.hair, hair, np.full(len(hair), Part.HAIR, np.uint8)))
-    return _joined(pieces)
+def _drop(garment: Garment, shell: Surface) -> Float[np.ndarray, "N 3"]:
+    """How far the under side of a wide sleeve hangs down when the arms are raised, metres."""
+    if not garment.drop:
+        return np.zeros_like(shell.points, float)
+    arm, side = shell.wear[:, [ARM, SIDE]].T.astype(float)
+    along = np.clip((arm - SLEEVE_HANGS_FROM_M) / (garment.cut.sleeve - SLEEVE_HANGS_FROM_M), 0, 1)
+    under = np.stack((-np.sign(side), np.zeros_like(side), -np.ones_like(side)), 1) * np.sqrt(0.5)
+    return (garment.drop * along * np.maximum((shell.normals * under).sum(1), 0))[:, None] * under
 
 
-def _thickness(rng, garment: Garment, shape, wear) -> np.ndarray:
-    """Metres over the shell at each vertex: garment, flare and random folds."""
-    height, arm, leg, _ = wear.T
-    down = -np.minimum(height, 0) if garment.mesh == "skirt" else arm + leg
-    return garment.thickness + garment.flare * down + garment.looseness * (0.5 + 0.5 * _waves(rng, shape))
-
-
-def _waves(rng, points: Float32[np.ndarray, "N 3"]) -> np.ndarray:
-    """A smooth random field over points, within -1..1."""
-    directions = rng.standard_normal((FOLDS, 3))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    directions *= 2 * np.pi / rng.uniform(*FOLD_LENGTH_M, (FOLDS, 1))
-    return np.sin(points @ directions.T.astype(np.float32) + rng.uniform(0, 2 * np.pi, FOLDS)).mean(1)
-
-
-def _skin_parts(rng, outfit: Outfit, wear) -> tuple[np.ndarray, np.ndarray]:
-    """Part of each body vertex, and how far hair or gloves raise it over the skin, metres."""
-    _, arm, _, scalp = wear.T
-    part = np.full(len(wear), Part.SKIN, np.uint8)
-    growth = np.zeros(len(wear), np.float32)
-    if outfit.hair:
-        part[scalp > 0] = Part.HAIR
-        growth += outfit.hair * np.clip(scalp / HAIRLINE_TAPER_M, 0, 1)
-    if outfit.gloves:
-        part[arm > WRIST_M] = Part.GLOVES
-        growth[arm > WRIST_M] = outfit.gloves
-    return part, growth
-
-
-def _piece(vertices: np.ndarray, triangles: np.ndarray, part: np.ndarray) -> Dressed:
-    """The part of a mesh that the triangles use; a vertex has the greatest part that meets in it."""
-    source, used = np.unique(triangles, return_inverse=True)
-    used = used.reshape(-1, 3).astype(np.int32)
-    vertex_part = np.zeros(len(source), np.uint8)
-    np.maximum.at(vertex_part, used, part[:, None])
-    return Dressed(vertices[source].astype(np.float32), source.astype(np.int32), vertex_part, used, part)
-
-
-def _joined(pieces: list[Dressed]) -> Dressed:
-    starts = np.cumsum([0] + [len(piece.source) for piece in pieces[:-1]]).astype(np.int32)
-    return Dressed(
-        np.concatenate([piece.vertices for piece in pieces]),
-        np.concatenate([piece.source for piece in pieces]),
-        np.concatenate([piece.vertex_part for piece in pieces]),
-        np.concatenate([piece.triangles + start for piece, start in zip(pieces, starts, strict=True)]),
-        np.concatenate([piece.part for piece in pieces]),
-    )
+def _looseness(garment: Garment, worn: Surface) -> Float32[np.ndarray, "N"]:
+    if garment.hangs:
+        return (HANG * np.maximum(HIP_LINE_M - worn.wear[:, HEIGHT], 0)).astype(np.float32)
+    return (SLEEVE_HANG * np.abs(_drop(garment, worn)).max(1)).astype(np.float32)

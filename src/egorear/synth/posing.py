@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Num
 
 from egorear.synth.figure import BODY_BONES, LEG, lowest, rest
-from egorear.synth.rotations import about, blend, from_vector, limit, turn, unit
+from egorear.synth.rotations import about, between, blend, from_vector, limit, swing_twist, turn, unit
 
 SIDES = ("Left", "Right")
 OUTWARD = np.array([1.0, -1.0])
@@ -22,6 +22,9 @@ UPPER_ARM = float(np.linalg.norm(rest("LeftForeArm") - rest("LeftArm")))
 ARM = UPPER_ARM + float(np.linalg.norm(rest("LeftHand") - rest("LeftForeArm")))
 FLEXION = np.radians((6.0, 145.0))  # of elbows and knees: never quite straight, never past the flesh
 WRIST_LIMIT = np.radians(95.0)
+LEG_REACH = float(np.sqrt(THIGH**2 + SHIN**2 + 2 * THIGH * SHIN * np.cos(FLEXION[0])))
+MOST_DROP = 0.3  # metres by which the hips give way to feet that the legs would not reach
+TOE_BEND = 1.1  # radians; beyond it a foot that stands on its toes turns them too
 HEAD_TURN, NECK_SHARE = np.radians(75.0), 0.5  # of the head against the chest
 SHOULDER_LIFT = np.radians(28.0)  # of the clavicle when the arm points straight up
 
@@ -63,11 +66,59 @@ class Pose:
     palms: Num[np.ndarray, "T 2 2"]
 
 
+_HEEL, _BALL = np.array([0, 0.05, -ANKLE]), rest("LeftToeBase") * [1, 1, 0] - rest("LeftFoot")
+_TOE_JOINT, _TOE_TIP = rest("LeftToeBase") - rest("LeftFoot"), np.array([0, -0.06, -rest("LeftToeBase")[2]])
+
+
+def rolled(ankles: Num[np.ndarray, "T 2 3"], soles: Num[np.ndarray, "T 2 3"]) -> Float[np.ndarray, "T 2 3"]:
+    """Where the ankles of flat feet go when the feet pitch: about the ball with the heel up, about the heel with the
+    toes up, so that what touches the floor does not slide."""
+    flat = turn(soles * [0, 0, 1])
+    pivot = np.where(soles[..., :1] > 0, _BALL * [0, 1, 1], _HEEL)[..., None]
+    return ankles + ((flat - turn(soles)) @ pivot)[..., 0]
+
+
+def ankle_height(pitch: Num[np.ndarray, "*T"] | float) -> Float[np.ndarray, "*T"] | float:
+    """Height of the ankle (metres) when a foot of that pitch touches the floor."""
+    toe = _stood_on(np.asarray(pitch))
+    s, c = np.sin(pitch), np.cos(pitch)
+    tip = _TOE_JOINT[1] * s + _TOE_JOINT[2] * c + _TOE_TIP[1] * np.sin(toe) + _TOE_TIP[2] * np.cos(toe)
+    return -np.minimum(np.minimum(_HEEL[1] * s + _HEEL[2] * c, _BALL[1] * s + _BALL[2] * c), tip)
+
+
+def _stood_on(pitch: np.ndarray) -> np.ndarray:
+    """Pitch of toes that lie on the floor: flat, as far as they bend; on the instep they go along."""
+    return np.where(pitch > 2 * TOE_BEND, pitch, np.maximum(pitch - TOE_BEND, 0))
+
+
+def _toes(pose: Pose) -> np.ndarray:
+    """Pitch, roll, yaw of the toes: flat while they are stood on, flatter than the foot in the air."""
+    pitch = pose.soles[..., 0]
+    ball = pose.ankles[..., 2] + _BALL[1] * np.sin(pitch) + _BALL[2] * np.cos(pitch)
+    stood_on = _stood_on(pitch)
+    free = np.where(pitch > 0, np.maximum(stood_on, 0.35 * pitch), 0.35 * pitch)
+    toes = np.where(pitch > 0, stood_on + np.clip(ball / 0.05, 0, 1) * (free - stood_on), free)
+    return np.concatenate([toes[..., None], pose.soles[..., 1:]], -1)
+
+
+def _give_way(pose: Pose, hips: np.ndarray, R: np.ndarray) -> np.ndarray:
+    """How far the hips must come down (metres) so that the legs reach the feet that stand."""
+    drop = np.zeros(len(hips))
+    for side, name in enumerate(SIDES):
+        leg = hips + R @ (rest(f"{name}UpLeg") - rest("Hips")) - pose.ankles[:, side]
+        spare = np.sqrt(np.maximum(LEG_REACH**2 - (leg[:, :2] ** 2).sum(-1), 0))
+        raised = pose.ankles[:, side, 2] - ankle_height(pose.soles[:, side, 0])
+        drop = np.maximum(drop, (leg[:, 2] - spare) * np.clip(2 - raised / 0.03, 0, 1))
+    return np.clip(drop, 0, MOST_DROP)
+
+
 def solve(pose: Pose) -> tuple[Float[np.ndarray, "T N 3 3"], Float[np.ndarray, "T 3"]]:
     """Global rotations of the body bones and the position of the hips in leg lengths; nothing is under the floor."""
     bones = {"Hips": turn(pose.tilt)}
     hips = pose.pelvis - bones["Hips"] @ ((rest("LeftUpLeg") + rest("RightUpLeg")) / 2 - rest("Hips"))
+    hips = hips - _give_way(pose, hips, bones["Hips"])[:, None] * [0, 0, 1]
     joint = {"Hips": hips}
+    toes = turn(_toes(pose))
 
     def attach(bone: str, parent: str) -> None:
         joint[bone] = joint[parent] + bones[parent] @ (rest(bone) - rest(parent))
@@ -86,7 +137,7 @@ def solve(pose: Pose) -> tuple[Float[np.ndarray, "T N 3 3"], Float[np.ndarray, "
         attach(f"{name}UpLeg", "Hips")
         sole = turn(pose.soles[:, side])
         bones[f"{name}Foot"] = sole
-        bones[f"{name}ToeBase"] = turn(pose.soles[:, side] * [0.35, 1, 1])  # toes stay flatter than the foot
+        bones[f"{name}ToeBase"] = toes[:, side]
         bones[f"{name}UpLeg"], bones[f"{name}Leg"] = two_bones(
             f"{name}UpLeg",
             f"{name}Leg",
@@ -119,11 +170,11 @@ def _solve_arm(pose: Pose, side: int, bones: dict, joint: dict, attach) -> None:
     if not pose.planted[side]:
         target = np.stack([out * reach[:, 0], -reach[:, 1], reach[:, 2]], -1) * ARM
         world = joint[f"{name}Arm"] + (chest @ target[..., None])[..., 0]
-    # Elbows hang down and back; of raised arms they point outward and forward.
-    raised = np.clip(direction[:, 2], 0, 1)
-    pole = point(out * (0.45 + 0.5 * raised), 0.9 * raised - 0.45, -0.8 + 0 * raised)
-    pole = (chest @ pole[..., None])[..., 0]
+    # Of an arm held forward the elbow hangs down; the shortest way from there to where the arm points takes the elbow
+    # along, so that it hangs back, points ahead of a raised arm and never flips.
     axis = unit(world - joint[f"{name}Arm"])
+    ahead = np.broadcast_to((chest @ unit(point(0.35 * out, 1.0, 0.0))[..., None])[..., 0], axis.shape)
+    pole = (between(ahead, axis) @ chest @ point(0.45 * out, 0.0, -0.8)[..., None])[..., 0]
     swing = about(axis, -out * pose.elbows[:, side])
     upper, lower = two_bones(
         f"{name}Arm", f"{name}ForeArm", f"{name}Hand", joint[f"{name}Arm"], world, (swing @ pole[..., None])[..., 0]
@@ -131,15 +182,16 @@ def _solve_arm(pose: Pose, side: int, bones: dict, joint: dict, attach) -> None:
     along = unit(rest(f"{name}Hand") - rest(f"{name}ForeArm"))
     twist = -out * pose.palms[:, side, 0]
     knuckles = unit(rest(f"{name}HandIndex1") - rest(f"{name}HandPinky1"))
-    bones[f"{name}Arm"] = upper
-    bones[f"{name}ForeArm"] = lower @ about(along, twist / 2)
     hand = about(along, twist) @ about(knuckles, out * pose.palms[:, side, 1])
     if pose.planted[side]:
-        # The palm lies flat, fingers ahead, as far as the wrist allows.
+        # The palm lies flat, fingers ahead, as far as the wrist allows; the forearm turns with it.
         fingers = (turn(pose.tilt * [0, 0, 1]) @ point(0.0, 1.0, 0.0)[:, None])[..., 0]
         flat = _frame(fingers, out * np.cross(fingers, [0.0, 0.0, 1.0]))
         at_rest = _frame(unit(rest(f"{name}HandMiddle1") - rest(f"{name}Hand")), knuckles)
-        hand = limit(np.swapaxes(lower, -1, -2) @ flat @ at_rest.T, WRIST_LIMIT)
+        bent, twist = swing_twist(np.swapaxes(lower, -1, -2) @ flat @ at_rest.T, along)
+        hand = limit(bent, WRIST_LIMIT) @ about(along, twist)
+    bones[f"{name}Arm"] = upper
+    bones[f"{name}ForeArm"] = lower @ about(along, twist / 2)
     bones[f"{name}Hand"] = lower @ hand
 
 

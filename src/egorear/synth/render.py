@@ -1,142 +1,233 @@
-"""A scene to fisheye images with exact truth: project, light, rasterise, put on the background, degrade.
+"""A scene to fisheye images with exact truth: light, project, rasterise, put on the background, expose.
 
-Body vertices are projected by the rig's own camera models; floor, walls and sky are looked up along the exact ray
-of each pixel. So the truth, projected by the same models, lies where the picture shows it.
+Triangles are projected by the rig's own camera models; floor, walls and sky are looked up along the exact ray of
+each pixel. So the truth, projected by the same models, lies where the picture shows it. Everything up to the pixel
+grid is computed in float64 and rounded once, pixels in plain float32 arithmetic: the bytes are the same everywhere.
 """
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import no_type_check
 
-import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float32, Float64, Int32, UInt8
+from numba import njit
 
+from egorear.datasets.maps import NOTHING as NO_LABEL
+from egorear.datasets.maps import ViewMaps
+from egorear.datasets.truth import Visibility
+from egorear.geometry.camera import Camera
 from egorear.geometry.rig import Rig
-from egorear.synth.rasterizer import rasterize, resolve, vertex_normals
+from egorear.geometry.skeleton import EGO4VIEW
+from egorear.synth.garments import Part
+from egorear.synth.rasterizer import NOTHING, rasterize, resolve, snap, vertex_normals
 from egorear.synth.scene import Scene
+from egorear.synth.sensor import Sensor, expose
+from egorear.synth.shadows import FloorLight, floor_light, openness, sun_visibility
 
 VIGNETTE = 0.35  # share of light lost at the edge of the field of view
-SHADOW_HEIGHT_M = 0.9  # a joint above the floor by this much casts no blob
 SLANT = 1.4  # a slanted ray crosses more flesh than lies between a joint and its nearest skin
-
-
-@dataclass(frozen=True)
-class Sensor:
-    """What the cameras do to the light, per view: gain (exposure and white balance), noise and blur in pixels."""
-
-    gains: Float32[np.ndarray, "V 3"]
-    noise: float
-    blur: float
+GRAZE = 3.0  # the same for a ray along the joint's own limb, which is seen foreshortened
+RIM, RIM_STEP = 0.5, 1e-3  # radians beyond the lens up to which vertices are drawn, and over which its end is measured
+SUNK_M = 0.02  # feet sink this far into the floor before it hides them
+FLOOR_LIGHT_M = 1.6  # half width of the square of floor that gets shadows
+TRUNK = ("Head", "Neck", "LeftArm", "RightArm", "LeftUpLeg", "RightUpLeg")  # joints in thick flesh, not in limbs
+OWN_LIMBS = np.array(  # that meet in each joint of the limbs
+    [(-1, -1) if name in TRUNK else (j, EGO4VIEW.parents[j]) for j, name in enumerate(EGO4VIEW.names)]
+)
+NOT_BODY = (Part.HEADSET, Part.GLASSES, Part.STRANGER)
 
 
 @dataclass(frozen=True)
 class Frame:
-    """Images by view name, and per view which of the 16 joints are visible."""
+    """images: RGB by view name. visibility: `Visibility` per view and joint. maps: by view name, if asked for."""
 
     images: dict[str, UInt8[np.ndarray, "H W 3"]]
-    visible: Bool[np.ndarray, "V 16"]
+    visibility: UInt8[np.ndarray, "V 16"]
+    maps: Mapping[str, ViewMaps] | None
 
 
-def sample_sensor(rng: np.random.Generator, views: int) -> Sensor:
-    """Cameras of one make: exposure within a third of a stop, white balance within some percent."""
-    exposure = np.exp(rng.normal(0, 0.12, (views, 1)))
-    balance = np.exp(rng.normal(0, 0.025, (views, 3)))
-    gains = (exposure * balance).astype(np.float32)
-    return Sensor(gains, float(rng.uniform(0.001, 0.02)), float(rng.uniform(0, 0.6)))
+@dataclass(frozen=True)
+class _Projected:
+    """Points in one camera at one resolution: pixels, distance to the camera (m), whether they can be drawn, and
+    whether the lens sees them."""
+
+    xy: Float32[np.ndarray, "N 2"]
+    distance: Float32[np.ndarray, "N"]
+    valid: Bool[np.ndarray, "N"]
+    seen: Bool[np.ndarray, "N"]
 
 
 class Renderer:
     """Renders scenes through one rig at the size of its images.
 
-    `samples`² samples a pixel are taken of the body; the background is filtered by itself.
+    `samples`² samples a pixel are taken of the triangles; the background is filtered by itself. maps: any of "depth",
+    "segmentation" and "normals", which come with the images, one exact sample at each pixel's centre.
     """
 
-    def __init__(self, rig: Rig, samples: int = 2) -> None:
+    def __init__(self, rig: Rig, samples: int = 2, maps: Collection[str] = ()) -> None:
         self.rig = rig
         self.samples = samples
+        self.maps = frozenset(maps)
         first = next(iter(rig.cameras.values()))
-        self._fine = rig.resized(samples * first.width, samples * first.height)
-        self._lenses = [_Lens(camera) for camera in rig.cameras.values()]
-        T = rig.T_camera_device.to(torch.float32)
-        self._T_camera_device = T.numpy()
+        fine = rig.resized(samples * first.width, samples * first.height)
+        self._lenses = {view: Lens(rig.cameras[view], fine.cameras[view]) for view in rig.views}
 
     def render(self, scene: Scene, sensor: Sensor, rng: np.random.Generator) -> Frame:
         """Draws all views; `rng` only feeds the sensor's noise."""
-        T_camera_world = self._T_camera_device @ scene.T_device_world
-        colors = _vertex_colors(scene)
-        shadows = _floor_shadows(scene)
-        images, visible = {}, np.zeros((len(self._lenses), len(scene.joints)), bool)
-        for v, (view, lens) in enumerate(zip(self.rig.views, self._lenses, strict=True)):
-            fine = self._fine.cameras[view]
-            R, t = T_camera_world[v, :3, :3], T_camera_world[v, :3, 3]
-            points = scene.vertices @ R.T + t
-            pixels, valid = fine.project(torch.from_numpy(points))
-            xy, distance = pixels.numpy(), np.sqrt(np.einsum("ij,ij->i", points, points))
-            nearest, winner = rasterize(xy, distance, valid.numpy(), scene.person.triangles, fine.height, fine.width)
-            background = lens.background(scene, R, t, shadows)
-            light = resolve(xy, colors, scene.person.triangles, winner, background, self.samples)
-            images[view] = _expose(light, lens.transmission, scene.place.exposure, sensor, v, rng)
-            visible[v] = _visible_joints(scene, fine, scene.joints @ R.T + t, nearest)
-        return Frame(images, visible)
+        normals = vertex_normals(scene.vertices, scene.mesh.triangles)
+        colors = _vertex_colors(scene, normals)
+        floor = _floor(scene)
+        T_camera_world = scene.T_camera_device @ scene.T_device_world
+        in_world = np.concatenate((scene.vertices, scene.joints)).astype(np.float64)
+        images, maps = {}, {}
+        visibility = np.empty((len(self._lenses), len(scene.joints)), np.uint8)
+        for v, (view, lens) in enumerate(self._lenses.items()):
+            T = T_camera_world[v]
+            points = in_world @ T[:3, :3].T + T[:3, 3]
+            background, behind = lens.background(scene, T, floor)
+            drawn = _project(lens.fine, points)
+            nearest, winner = _rasterize(drawn, scene.mesh.triangles, lens.fine)
+            _hide(nearest, winner, behind, self.samples)
+            light = resolve(drawn.xy[: len(colors)], colors, scene.mesh.triangles, winner, background, self.samples)
+            smear = (sensor.shutter_s * lens.flow(scene.T_camera_device[v], scene.turn_rate)).astype(np.float32)
+            images[view] = expose(light, lens.transmission, scene.place.exposure, sensor, v, rng, smear)
+            visibility[v] = _joint_visibility(scene, lens.fine, drawn, nearest, winner, behind, self.samples)
+            if self.maps:
+                maps[view] = _view_maps(self.maps, scene, lens, points, normals, T, behind)
+        return Frame(images, visibility, maps if self.maps else None)
 
 
-class _Lens:
+class Lens:
     """What of a camera does not change between frames: the ray of each pixel and the light it lets through."""
 
-    def __init__(self, camera) -> None:
-        self.height, self.width = camera.height, camera.width
+    def __init__(self, camera: Camera, fine: Camera) -> None:
+        self.camera, self.fine = camera, fine
+        self.shape = camera.height, camera.width
         y, x = torch.meshgrid(torch.arange(camera.height), torch.arange(camera.width), indexing="ij")
-        rays, valid = camera.unproject(torch.stack((x, y), -1).reshape(-1, 2).to(torch.float64))
+        rays, valid = camera.unproject(torch.stack((x, y), -1).reshape(-1, 2).double())
         self.seen = np.flatnonzero(valid.numpy())
-        self.rays = np.ascontiguousarray(rays.numpy()[self.seen], dtype=np.float32)
-        angle = np.arccos(np.clip(self.rays[:, 2], -1, 1)) / camera.max_angle
-        self.transmission = np.zeros((self.height * self.width, 1), np.float32)
-        self.transmission[self.seen, 0] = 1 - VIGNETTE * angle**4
-        self.transmission = self.transmission.reshape(self.height, self.width, 1)
-        self.pixel_angle = float(2 * camera.max_angle / max(self.height, self.width))
+        exact = rays.numpy()[self.seen]
+        self.rays = np.ascontiguousarray(exact, dtype=np.float32)
+        angle = np.arccos(np.clip(exact[:, 2], -1, 1)) / camera.max_angle
+        transmission = np.zeros(camera.height * camera.width)
+        transmission[self.seen] = 1 - VIGNETTE * angle**4
+        self.transmission = transmission.reshape(*self.shape, 1).astype(np.float32)
+        self.pixel_angle = float(2 * camera.max_angle / max(self.shape))
+        ahead = torch.tensor([[0.0, 0, 1], [0.001, 0, 1], [0, 0.001, 1]], dtype=torch.float64)
+        centre, right, down = camera.project(ahead)[0].numpy()
+        self._pixels_per_radian = np.stack((right - centre, down - centre), -1) * 1000
 
-    def background(self, scene: Scene, R, t, shadows) -> Float32[np.ndarray, "H W 3"]:
-        """Linear RGB of floor, walls and sky."""
-        image = np.zeros((self.height * self.width, 3), np.float32)
-        image[self.seen] = scene.place.background(self.rays @ R, -t @ R, shadows, self.pixel_angle)
-        return image.reshape(self.height, self.width, 3)
+    def background(self, scene: Scene, T, floor: FloorLight):
+        """Linear RGB of floor, walls, furniture and sky, and how far along each pixel's ray they are (m)."""
+        rows, columns = self.shape
+        image = np.zeros((rows * columns, 3), np.float32)
+        distance = np.full(rows * columns, np.inf, np.float32)
+        R, origin = T[:3, :3].T, -T[:3, :3].T @ T[:3, 3]
+        image[self.seen], distance[self.seen] = scene.place.background(
+            self.rays, np.ascontiguousarray(R, np.float32), origin.astype(np.float32), floor, self.pixel_angle
+        )
+        return image.reshape(rows, columns, 3), distance.reshape(rows, columns)
 
-
-def _vertex_colors(scene: Scene) -> Float32[np.ndarray, "N 3"]:
-    """Linear RGB of lit vertices: sky light dimmed near the floor and under overhangs, and the sun."""
-    normals = vertex_normals(scene.vertices, scene.person.triangles)
-    facing = np.maximum(normals @ scene.place.sun_direction, 0)
-    # Next to the floor half of the sky is hidden; a surface that faces down sees only the dark floor.
-    openness = 0.55 + 0.45 * np.clip(scene.vertices[:, 2] / 0.8, 0, 1)
-    light = scene.place.ambient(normals) * openness[:, None] + facing[:, None] * scene.place.sun_color
-    return (scene.person.albedo * light).astype(np.float32)
-
-
-def _floor_shadows(scene: Scene) -> Float32[np.ndarray, "S 4"]:
-    """Blobs (x, y, radius, strength) under the joints, wider and fainter with height: a strong cue of depth."""
-    x, y, z = scene.joints.T
-    nearness = np.clip(1 - z / SHADOW_HEIGHT_M, 0, 1)
-    blobs = np.stack((x, y, 0.12 + 0.35 * np.maximum(z, 0), 0.55 * nearness**2), -1).astype(np.float32)
-    return blobs[blobs[:, 3] > 0.01]
+    def flow(self, T_camera_device, turn_rate) -> Float64[np.ndarray, "2"]:
+        """Pixels per second by which the picture's centre moves when the device turns (radians per second)."""
+        x, y, _ = T_camera_device[:3, :3] @ turn_rate
+        return self._pixels_per_radian @ np.array([-y, x])
 
 
-def _visible_joints(scene: Scene, camera, points, nearest) -> Bool[np.ndarray, "16"]:
-    """A joint is visible where nothing lies before it but the flesh around it (z-buffer against its distance)."""
-    pixels, valid = camera.project(torch.from_numpy(np.ascontiguousarray(points)))
-    inside = (valid & camera.contains(pixels)).numpy()
-    column, row = (
-        np.rint(np.nan_to_num(pixels.numpy())).astype(np.int64).clip(0, (camera.width - 1, camera.height - 1)).T
+def _project(camera: Camera, points: Float64[np.ndarray, "N 3"]) -> _Projected:
+    """Vertices a little beyond the lens are put where they would be if it went on as at its rim: a triangle that
+    crosses the rim is drawn up to it, and the lens hides what lies outside."""
+    pixels, seen = (tensor.numpy() for tensor in camera.project(torch.from_numpy(points)))
+    valid = seen.copy()
+    across = np.sqrt(points[:, 0] ** 2 + points[:, 1] ** 2)
+    beyond = np.arctan2(across, points[:, 2]) - camera.max_angle
+    near = np.flatnonzero(~seen & (beyond < min(RIM, np.pi - camera.max_angle - RIM_STEP)) & (across > 0))
+    if len(near):
+        toward = points[near, :2] / across[near, None]
+        rim, inside = (
+            np.concatenate((toward * np.sin(angle), np.full((len(near), 1), np.cos(angle))), 1)
+            for angle in (camera.max_angle - RIM_STEP, camera.max_angle - 2 * RIM_STEP)
+        )
+        at_rim, at_inside = (camera.project(torch.from_numpy(rays))[0].numpy() for rays in (rim, inside))
+        pixels[near] = at_rim + (at_rim - at_inside) * (beyond[near, None] / RIM_STEP + 1)
+        valid[near] = True
+    distance = np.sqrt((points * points).sum(-1)).astype(np.float32)
+    return _Projected(snap(pixels), distance, valid, seen)
+
+
+def _rasterize(drawn: _Projected, triangles: Int32[np.ndarray, "F 3"], camera: Camera):
+    return rasterize(drawn.xy, drawn.distance, drawn.valid, triangles, camera.height, camera.width)
+
+
+def _vertex_colors(scene: Scene, normals: Float32[np.ndarray, "N 3"]) -> Float32[np.ndarray, "N 3"]:
+    """Linear RGB of lit vertices: the sun where it reaches them, and the part of the other light that does."""
+    place = scene.place
+    facing = np.maximum((normals.astype(np.float64) * place.sun_direction).sum(-1), 0).astype(np.float32)
+    sun = facing * sun_visibility(scene.vertices, scene.mesh.triangles, place.sun_direction)
+    ambient = place.ambient(normals) * openness(scene.vertices, normals, scene.spheres)[:, None]
+    return scene.mesh.albedo * (ambient + sun[:, None] * place.sun_color)
+
+
+def _floor(scene: Scene) -> FloorLight:
+    """Light and shadow on the floor around the wearer."""
+    x, y = scene.joints[:, :2].astype(np.float64).mean(0)
+    centre = float(np.float32(x)), float(np.float32(y))
+    direction = scene.place.sun_direction
+    texture = floor_light(scene.vertices, scene.mesh.triangles, direction, scene.spheres, centre, FLOOR_LIGHT_M)
+    return FloorLight(texture, centre, FLOOR_LIGHT_M)
+
+
+@njit(cache=True, error_model="numpy")
+@no_type_check  # numba compiles the plain function, not the tests' checking wrapper
+def _hide(nearest, winner, behind, samples):  # pragma: no cover (compiled)
+    """Takes out what lies behind furniture, walls or under the floor."""
+    for y in range(nearest.shape[0]):
+        for x in range(nearest.shape[1]):
+            if winner[y, x] >= 0 and nearest[y, x] > behind[y // samples, x // samples] + np.float32(SUNK_M):
+                nearest[y, x] = np.inf
+                winner[y, x] = NOTHING
+
+
+def _joint_visibility(
+    scene: Scene, camera: Camera, drawn: _Projected, nearest, winner, behind, samples: int
+) -> UInt8[np.ndarray, "16"]:
+    """What, if anything, lies before each joint besides the flesh around it (z-buffer against its distance).
+
+    drawn: the vertices, then the joints.
+    """
+    xy, distance, seen = (each[len(scene.vertices) :] for each in (drawn.xy, drawn.distance, drawn.seen))
+    inside = seen & camera.contains(torch.from_numpy(xy)).numpy()
+    column, row = np.rint(xy).astype(np.int64).clip(0, (camera.width - 1, camera.height - 1)).T
+    before = winner[row, column]
+    own = (scene.mesh.limb[before][:, None] == OWN_LIMBS).any(-1)
+    reach = distance - np.where(own, GRAZE, SLANT).astype(np.float32) * scene.limb_radius
+    part = scene.mesh.part[before]
+    hidden = np.where(
+        np.isin(part, NOT_BODY),
+        Visibility.OTHER,
+        np.where(scene.mesh.loose[before], Visibility.CLOTH, Visibility.BODY),
     )
-    free = nearest[row, column] >= np.linalg.norm(points, axis=-1) - SLANT * scene.person.limb_radius
-    return inside & free
+    visibility = np.where(nearest[row, column] < reach, hidden, Visibility.VISIBLE)
+    visibility[behind[row // samples, column // samples] + SUNK_M < reach] = Visibility.OTHER
+    visibility[~inside] = Visibility.OUTSIDE
+    return visibility.astype(np.uint8)
 
 
-def _expose(light, transmission, exposure, sensor, view, rng) -> UInt8[np.ndarray, "H W 3"]:
-    """Light to an 8-bit sRGB picture with the sensor's blur and noise."""
-    if sensor.blur > 0.05:
-        light = cv2.GaussianBlur(light, (0, 0), sensor.blur)
-    signal = light * (transmission * (exposure * sensor.gains[view]))
-    np.clip(signal, 0, 1, out=signal)
-    encoded = np.sqrt(signal) * 1.02 - 0.02 * signal  # sRGB's curve to within a percent, without a power
-    encoded += (sensor.noise * rng.standard_normal(encoded.shape[:2], np.float32))[..., None]
-    return np.clip(encoded * 255 + 0.5, 0, 255).astype(np.uint8)
+def _view_maps(asked: Collection[str], scene: Scene, lens: Lens, points, normals, T, behind) -> ViewMaps:
+    """Depth, labels and normals at the pixels' centres, of what the lens sees."""
+    drawn = _project(lens.camera, points)
+    nearest, winner = _rasterize(drawn, scene.mesh.triangles, lens.camera)
+    outside = lens.transmission[..., 0] == 0
+    _hide(nearest, winner, np.where(outside, np.float32(-1), behind), 1)
+    labels = [np.where(winner != NOTHING, label[winner], NO_LABEL) for label in (scene.mesh.part, scene.mesh.limb)]
+    part, limb = (label.astype(np.uint8) if "segmentation" in asked else None for label in labels)
+    facing = None
+    if "normals" in asked:
+        nowhere = np.zeros((*winner.shape, 3), np.float32)
+        in_world = resolve(drawn.xy[: len(normals)], normals, scene.mesh.triangles, winner, nowhere, 1)
+        turned = in_world.astype(np.float64) @ T[:3, :3].T
+        length = np.linalg.norm(turned, axis=-1, keepdims=True)
+        facing = (turned / np.maximum(length, 1e-9)).astype(np.float32)
+    return ViewMaps(np.minimum(nearest, behind) if "depth" in asked else None, part, limb, facing)

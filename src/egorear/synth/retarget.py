@@ -2,22 +2,24 @@
 
 Global rotations are carried over, not joint angles: the source's rotation against its own calibration pose, in our
 axes, times one constant alignment per limb bone that turns our rest direction to the source's. The root is scaled by
-the length of the legs, so the unit of the source does not matter, and the soles are put on the floor.
+the length of the legs, so the unit of the source does not matter. The result is cleaned (see `contacts`).
 """
 
 import re
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Num
+from jaxtyping import Bool, Float
 
 from egorear.errors import UserError
-from egorear.synth.clips import Clip, make_clip
-from egorear.synth.figure import BODY_BONES, LEG, lowest, rest
+from egorear.synth.clips import FPS, Clip, resample
+from egorear.synth.contacts import Quality, clean, leaves_floor, on_floor, quality, stance
+from egorear.synth.figure import BODY_BONES, LEG, rest, sole_points
 from egorear.synth.rotations import between, blend, limit, slerp, to_matrix, to_quaternion, unit
 
-FLOOR_QUANTILE = 0.1  # of the lowest points of a clip: jumps do not count, single bad frames neither
+FASTEST_HIPS_M, FASTEST_TURN = 0.45, np.radians(110.0)  # from frame to frame at 30 fps; beyond, the frame is faulty
 WRIST_LIMIT = np.radians(75.0)
 UPRIGHT = np.cos(np.radians(30.0))
 
@@ -54,14 +56,69 @@ class Source:
     ok: Bool[np.ndarray, "T"]
 
 
+class Cleaned(NamedTuple):
+    """A clip with its figures before and after the clean-up."""
+
+    clip: Clip
+    before: Quality
+    after: Quality
+
+
 def retarget(source: Source, action: str, grounded: bool = True) -> Clip:
-    """The recording on the reference figure, at 30 fps.
+    """The recording on the reference figure, cleaned, at 30 fps.
 
     Raises:
-        UserError: a joint of legs, arms, hips or head cannot be told from the source's names.
+        UserError: a joint of legs, arms, hips or head cannot be told from the source's names, or has no length.
+    """
+    return retarget_and_judge(source, action, grounded).clip
+
+
+def retarget_and_judge(source: Source, action: str, grounded: bool = True) -> Cleaned:
+    """As `retarget`, with what the clean-up did. A recording that stays off the floor for longer than anybody flies is
+    not grounded, whatever `grounded` says."""
+    rotations, root = transfer(source)
+    frames = np.arange(0, len(root) - 1 + 1e-6, source.fps / FPS)
+    quaternions, root = resample(to_quaternion(rotations), root, frames)
+    rotations = to_matrix(quaternions)
+    ok = source.ok[np.floor(frames).astype(int)]
+    ok = ok & source.ok[np.minimum(np.ceil(frames - 1e-6).astype(int), len(source.ok) - 1)]
+    steps = np.linalg.norm(np.diff(root, axis=0), axis=-1)
+    if len(steps) and np.median(steps) > FASTEST_HIPS_M:
+        raise UserError(
+            f"{source.origin}: in {source.name} the hips move at {np.median(steps) * FPS:.0f} m/s; positions and bone "
+            "lengths must be in one unit"
+        )
+    ok = ok & _plausible(rotations, steps)
+    if ok.any():  # faulty ends are cut off: the T-pose before many a recording
+        sound = slice(int(ok.argmax()), len(ok) - int(ok[::-1].argmax()))
+        rotations, root, ok = rotations[sound], root[sound], ok[sound]
+    grounded = grounded and not leaves_floor(rotations, on_floor(rotations, root, True))
+    root = on_floor(rotations, root, grounded)
+    standing = stance(sole_points(rotations, root))
+    before = quality(rotations, root, standing)
+    rotations, root = clean(rotations, root, grounded)
+    clip = Clip(
+        source.name, action, to_quaternion(rotations).astype(np.float32), (root / LEG).astype(np.float32), ok, grounded
+    )
+    return Cleaned(clip, before, quality(rotations, root, standing))
+
+
+def _plausible(rotations: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """False beside jumps that no body makes."""
+    trace = np.einsum("tnij,tnij->tn", rotations[1:], rotations[:-1])
+    jumps = (steps > FASTEST_HIPS_M) | (np.arccos(np.clip((trace - 1) / 2, -1, 1)) > FASTEST_TURN).any(-1)
+    return ~(np.append(jumps, False) | np.insert(jumps, 0, False))
+
+
+def transfer(source: Source) -> tuple[Float[np.ndarray, "T N 3 3"], Float[np.ndarray, "T 3"]]:
+    """Rotations of our body bones and the path of our hips (metres, any floor), frame by frame of the source.
+
+    Raises:
+        UserError: see `retarget`.
     """
     limbs, spine = map_joints(source)
     calibration, places = _calibration_pose(source, limbs, spine)
+    _check_lengths(source, places, limbs)
     axes = _body_axes(places, limbs, spine)
     turned = axes @ source.rotations @ np.swapaxes(calibration, -1, -2) @ axes.T
     places = places @ axes.T
@@ -87,9 +144,7 @@ def retarget(source: Source, action: str, grounded: bool = True) -> Clip:
     middle = (places[limbs["LeftUpLeg"]] + places[limbs["RightUpLeg"]]) / 2 - places[spine[0]]
     hips = _positions(source, spine[0]) @ axes.T + turned[:, spine[0]] @ middle
     below = (rest("LeftUpLeg") + rest("RightUpLeg")) / 2 - rest("Hips")
-    root = hips * (ours / theirs) - bones["Hips"] @ below
-    root = _on_floor(rotations, root, grounded)
-    return make_clip(source.name, action, source.fps, rotations, root, source.ok, grounded)
+    return rotations, hips * (ours / theirs) - bones["Hips"] @ below
 
 
 def map_joints(source: Source) -> tuple[dict[str, int], tuple[int, ...]]:
@@ -167,6 +222,16 @@ def _calibration_pose(source: Source, limbs: dict[str, int], spine: tuple[int, .
     raise UserError(f"{source.origin}: neither the zero pose nor the first frame of {source.name} stands upright")
 
 
+def _check_lengths(source: Source, places: np.ndarray, limbs: dict[str, int]) -> None:
+    for side in ("Left", "Right"):
+        for part, child in _LIMBS.items():
+            a, b = limbs[side + part], limbs[side + child]
+            if not np.linalg.norm(places[b] - places[a]) > 1e-9:
+                raise UserError(
+                    f"{source.origin}: the bone from joint '{source.joints[a]}' to '{source.joints[b]}' has no length"
+                )
+
+
 def _body_axes(places: np.ndarray, limbs: dict[str, int], spine: tuple[int, ...]) -> np.ndarray:
     """Rows: our axes (left, back, up) in the source's world, from a standing pose."""
     trunk = places[spine[-1]] - places[spine[0]]
@@ -208,10 +273,3 @@ def _yaw_to(foot: np.ndarray, side: str) -> np.ndarray:
     """Our flat foot turned about the vertical to the source's heading: flat stays flat."""
     flat = np.array([1.0, 1, 0])
     return between((rest(f"{side}ToeBase") - rest(f"{side}Foot")) * flat, foot * flat)
-
-
-def _on_floor(rotations: np.ndarray, root: np.ndarray, grounded: bool) -> Num[np.ndarray, "T 3"]:
-    """Hips in leg lengths with the soles on z = 0 for most of the clip and nothing below it."""
-    lows = lowest(rotations, root)
-    floor = np.minimum(lows, np.quantile(lows, FLOOR_QUANTILE)) if grounded else np.full(len(lows), lows.min())
-    return (root - floor[:, None] * [0, 0, 1]) / LEG

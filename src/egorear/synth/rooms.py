@@ -1,4 +1,4 @@
-"""Box rooms with windows, doors, pictures and lamps, and the furniture that stands in them or outdoors.
+"""Box rooms with windows, doors, pictures and lamps.
 
 Everything is axis-aligned in the place's own frame, which is the world turned about z.
 """
@@ -9,122 +9,115 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float32
 
-from egorear.synth.floors import muted
+from egorear.synth.floors import GLASS, GLOW, PLAIN, PRINT, SOFT, muted
 
-CLEAR_RADIUS = 1.2  # metres around the origin kept free for the person
-PAINTED, GLASS, LAMP = 0, 1, 2
+MARGIN_M = 1.0  # walls stay this far outside the person's reach
+WALLS = 5
+NO_PANELS = np.zeros((0, 9), np.float32)
 
 
 @dataclass(frozen=True)
 class Room:
     """Four walls and a ceiling over the floor z = 0.
 
-    A panel is a rectangle on a wall: (wall, u0, u1, v0, v1, red, green, blue, mode). Walls 0…4 are -x, +x, -y,
-    +y and the ceiling; u, v are the wall's free axes in the order x, y, z, in metres. A PAINTED panel shows
-    its albedo, GLASS the outdoors times its colour, a LAMP its radiance; later panels cover earlier ones.
+    A panel is a rectangle on a wall: (wall, u0, u1, v0, v1, red, green, blue, look). Walls 0…4 are -x, +x, -y,
+    +y and the ceiling; u, v are the wall's free axes in the order x, y, z, in metres. Panels are sorted by wall;
+    later ones cover earlier ones.
     """
 
     bounds: Float32[np.ndarray, "2 3"]  # lowest and highest corner
     panels: Float32[np.ndarray, "P 9"]
 
+    def lamp(self) -> tuple[np.ndarray, np.ndarray]:
+        """(where the middle of the lamps is, or else that of the windows, and its hue with mean 1)."""
+        for look in (GLOW, GLASS):
+            weights, points, colors = [], [], []
+            for wall, u0, u1, v0, v1, *color, own in self.panels.astype(np.float64):
+                if own == look:
+                    u, v, side = (u0 + u1) / 2, (v0 + v1) / 2, int(wall)
+                    plane = float(self.bounds[1 if side == 4 else side % 2, side // 2])
+                    points.append(((plane, u, v), (u, plane, v), (u, v, plane))[side // 2])
+                    weights.append((u1 - u0) * (v1 - v0))
+                    colors.append(color)
+            if weights:
+                share = np.array(weights)[:, None] / sum(weights)
+                color = (share * colors).sum(0)
+                return (share * points).sum(0), color / color.mean()
+        return np.array([0, 0, self.bounds[1, 2]], np.float64), np.ones(3)
 
-@dataclass(frozen=True)
-class Furniture:
-    """Boxes given by their lowest and highest corner, and their albedo."""
-
-    boxes: Float32[np.ndarray, "K 6"]
-    colors: Float32[np.ndarray, "K 3"]
+    @property
+    def windows(self) -> Float32[np.ndarray, "W 5"]:
+        """Wall, u0, u1, v0, v1 of every pane."""
+        return self.panels[self.panels[:, 8] == GLASS, :5]
 
 
-def sample_room(rng: np.random.Generator) -> Room:
-    """A room that reaches at least 2.5 m from the origin on all sides."""
-    bounds = np.array([[*-rng.uniform(2.5, 5.5, 2), 0], [*rng.uniform(2.5, 5.5, 2), rng.uniform(2.3, 3.6)]])
-    height, panels = bounds[1, 2], []
+def sample_beam(rng: np.random.Generator, room: Room) -> Float32[np.ndarray, "3"]:
+    """Low sun before one of the windows: metres sideways towards it, x and y, for each metre up; and its strength."""
+    if not len(room.windows):
+        return np.zeros(3, np.float32)
+    wall = int(room.windows[rng.integers(len(room.windows)), 0])
+    outward = np.eye(2)[wall // 2] * (1 if wall % 2 else -1)
+    slope, aside = rng.uniform(0.8, 2.5), rng.choice([-1, 1]) * rng.uniform(0.1, 1.0)
+    sideways = slope * (outward + aside * outward[::-1])
+    return np.array([*sideways, rng.uniform(2, 12)], np.float32)
+
+
+def sample_room(rng: np.random.Generator, reach: float = 1.2, dark: bool = False) -> Room:
+    """A room whose walls stay a metre outside `reach` (metres around the origin); `dark`: night behind the windows."""
+    nearest = max(reach + MARGIN_M, 2.3)
+    sides = nearest + rng.exponential(1.2, 4).clip(0, 5)
+    bounds = np.array([[-sides[0], -sides[1], 0], [sides[2], sides[3], rng.uniform(2.45, 3.6)]])
+    panels: list[tuple] = []
+    height = float(bounds[1, 2])
     trim = muted(rng, 0.1, 0.85, 0.1)
     skirting = rng.uniform(0.05, 0.12)
+    outdoors = rng.uniform(0.01, 0.06) if dark else rng.uniform(1.0, 3.0)
     for side in range(4):
         start, stop = bounds[:, 1 - side // 2]
-        panels.append((side, start, stop, 0, skirting, *trim, PAINTED))
+        panels.append((side, start, stop, 0, skirting, *trim, PLAIN))
         used = start
-        for _ in range(int(rng.integers(0, 4))):
-            used += rng.uniform(0.2, 2.0)
+        for _ in range(int(rng.integers(1, 5))):
+            used += rng.uniform(0.2, 1.5)
             width = rng.uniform(0.6, 1.8)
             if used + width > stop - 0.2:
                 break
-            panels += _opening(rng, side, used, width, height, trim)
+            panels += _opening(rng, side, used, width, height, trim, outdoors)
             used += width
-    glow = rng.uniform(2, 8)
-    for _ in range(int(rng.integers(0, 5))):
+    glow = rng.uniform(2, 8) * np.array([1, rng.uniform(0.8, 1.0), rng.uniform(0.55, 1.0)])
+    for _ in range(int(rng.integers(1 if dark else 0, 5))):
         size = rng.uniform(0.1, 0.6, 2)
         x, y = rng.uniform(bounds[0, :2], bounds[1, :2] - size)
-        panels.append((4, x, x + size[0], y, y + size[1], glow, glow, 0.9 * glow, LAMP))
+        panels.append((4, x, x + size[0], y, y + size[1], *glow, GLOW))
     return Room(bounds.astype(np.float32), np.array(panels, np.float32))
 
 
-def _opening(rng, side: int, start: float, width: float, height: float, trim: np.ndarray) -> list[tuple]:
-    """The panels of one window, door or picture."""
-    kind = rng.choice(["window", "door", "picture"], p=[0.5, 0.2, 0.3])
+def _opening(rng, side: int, start: float, width: float, height: float, trim, outdoors: float) -> list[tuple]:
+    """The panels of one window, door, picture or poster."""
+    kind = rng.choice(["window", "door", "picture"], p=[0.45, 0.2, 0.35])
     if kind == "door":
-        leaf = (side, start, start + 0.85, 0, 2.03, *muted(rng, 0.1, 0.7, 0.15), PAINTED)
-        return [(side, start - 0.07, start + 0.92, 0, 2.1, *trim, PAINTED), leaf]
+        leaf = muted(rng, 0.1, 0.7, 0.15)
+        rows = [(side, start - 0.07, start + 0.92, 0, 2.1, *trim, PLAIN)]
+        rows.append((side, start, start + 0.85, 0, 2.03, *leaf, PLAIN))
+        if rng.random() < 0.5:
+            for low, high in ((0.25, 0.9), (1.1, 1.85)):
+                rows.append((side, start + 0.14, start + 0.71, low, high, *(0.8 * leaf), PLAIN))
+        return [*rows, (side, start + 0.74, start + 0.8, 0.98, 1.04, *muted(rng, 0.1, 0.6, 0.05), PLAIN)]
     if kind == "picture":
-        low = rng.uniform(0.9, 1.4)
-        outer = (side, start, start + width, low, low + 0.7 * width)
-        inner = (side, start + 0.04, start + width - 0.04, low + 0.04, low + 0.7 * width - 0.04)
-        return [(*outer, *muted(rng, 0.02, 0.6, 0.2), PAINTED), (*inner, *muted(rng, 0.1, 0.7, 0.5), PAINTED)]
+        low, frame = rng.uniform(0.9, 1.4), muted(rng, 0.02, 0.6, 0.2)
+        shape = rng.uniform(0.5, 1.2)
+        rows: list[tuple] = [(side, start, start + width, low, low + shape * width, *frame, PLAIN)]
+        look = int(rng.choice([PLAIN, PRINT, SOFT]))
+        inner = (side, start + 0.04, start + width - 0.04, low + 0.04, low + shape * width - 0.04)
+        rows.append((*inner, *muted(rng, 0.1, 0.7, 0.5), look))
+        return rows
     low, high = rng.choice([0.1, 0.5, 0.9]), height - rng.uniform(0.15, 0.5)
-    panes = [(side, start, start + width, low, high, *trim, PAINTED)]
+    panes = [(side, start, start + width, low, high, *trim, PLAIN)]
     edges = np.linspace(start, start + width, int(rng.integers(2, 4)))
-    brightness = rng.uniform(1.0, 3.0)
     for left, right in pairwise(edges):
         glass = (side, left + 0.04, right - 0.04, low + 0.06, high - 0.06)
-        panes.append((*glass, *[brightness] * 3, GLASS))
+        panes.append((*glass, *[outdoors] * 3, GLASS))
+    if rng.random() < 0.4:  # curtains on both sides
+        cloth, wide = muted(rng, 0.1, 0.8, 0.3), rng.uniform(0.1, 0.4) * width
+        for left in (start - 0.1, start + width + 0.1 - wide):
+            panes.append((side, left, left + wide, 0.05, high + 0.1, *cloth, SOFT))
     return panes
-
-
-def sample_furniture(rng: np.random.Generator, room: Room | None, pieces: int) -> Furniture:
-    """Up to `pieces` pieces of furniture along the walls of a room, or scattered within 5 m in the open, all
-    clear of the circle in which the person stands."""
-    boxes, colors = [], []
-    for _ in range(pieces):
-        piece = _turn(_piece(rng), turn := int(rng.integers(4)))
-        low, high = piece[:, :3].min(0), piece[:, 3:].max(0)
-        if room is None:
-            at = rng.uniform(-5, 5, 2)
-        else:
-            at = rng.uniform(room.bounds[0, :2] - low[:2], room.bounds[1, :2] - high[:2])
-            axis, end = ((1, 0), (0, 1), (1, 1), (0, 0))[turn]  # the wall behind the piece
-            at[axis] = room.bounds[end, axis] - (low, high)[end][axis]
-        piece[:, [0, 1, 3, 4]] += [*at, *at]
-        nearest = np.clip(0, piece[:, :2], piece[:, 3:5])
-        if np.linalg.norm(nearest, axis=1).min() < CLEAR_RADIUS:
-            continue
-        color = muted(rng, 0.04, 0.7, rng.choice([0.08, 0.4]))
-        boxes.append(piece)
-        colors += [color * rng.uniform(0.8, 1.1) for _ in piece]
-    if not boxes:
-        return Furniture(np.zeros((0, 6), np.float32), np.zeros((0, 3), np.float32))
-    return Furniture(np.concatenate(boxes).astype(np.float32), np.array(colors, np.float32))
-
-
-def _piece(rng: np.random.Generator) -> np.ndarray:
-    """[boxes, 6] of one piece that stands on the floor with its back at y = 0 and reaches to +y."""
-    wide, deep = rng.uniform(0.4, 1.6), rng.uniform(0.35, 0.65)
-    kind = rng.choice(["cabinet", "wardrobe", "sofa", "table", "crate"])
-    if kind == "sofa":
-        wide = rng.uniform(1.3, 2.2)
-        return np.array([[0, 0, 0, wide, 0.9, 0.42], [0, 0, 0.42, wide, 0.22, rng.uniform(0.7, 0.95)]])
-    if kind == "table":
-        wide, deep = wide + 0.3, deep + 0.2
-        sides = [[0, 0.05, 0, 0.05, deep - 0.05, 0.71], [wide - 0.05, 0.05, 0, wide, deep - 0.05, 0.71]]
-        return np.array([[0, 0, 0.71, wide, deep, 0.75], *sides])
-    tall = {"cabinet": rng.uniform(0.4, 1.2), "wardrobe": rng.uniform(1.7, 2.2), "crate": deep}[str(kind)]
-    return np.array([[0, 0, 0, wide if kind != "crate" else deep, deep, tall]])
-
-
-def _turn(boxes: np.ndarray, quarters: int) -> np.ndarray:
-    """Turns boxes about z: the back, first at -y, faces +x, +y, -x after one, two, three quarters."""
-    for _ in range(quarters):
-        x0, y0, z0, x1, y1, z1 = boxes.T
-        boxes = np.stack([-y1, x0, z0, -y0, x1, z1], -1)
-    return boxes.copy()

@@ -8,11 +8,16 @@ def about(
     axis: Num[np.ndarray, "*#shape 3"], angle: Num[np.ndarray, "*#shape"] | float
 ) -> Float[np.ndarray, "*out 3 3"]:
     """Rotation by `angle` radians about the unit vector `axis` (Rodrigues)."""
-    x, y, z = np.moveaxis(np.asarray(axis, np.float64), -1, 0)
-    zero = np.zeros_like(x)
-    K = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*x.shape, 3, 3)
-    angle = np.asarray(angle)[..., None, None]
-    return np.eye(3) + np.sin(angle) * K + (1 - np.cos(angle)) * (K @ K)
+    axis, angle = np.asarray(axis, np.float64), np.asarray(angle, np.float64)
+    x, y, z = axis[..., 0], axis[..., 1], axis[..., 2]
+    sine, cosine = np.sin(angle), np.cos(angle)
+    rest = 1 - cosine
+    R = np.empty((*np.broadcast_shapes(x.shape, angle.shape), 3, 3))
+    R[..., 0, 0], R[..., 1, 1], R[..., 2, 2] = cosine + rest * x * x, cosine + rest * y * y, cosine + rest * z * z
+    R[..., 0, 1], R[..., 1, 0] = rest * x * y - sine * z, rest * x * y + sine * z
+    R[..., 0, 2], R[..., 2, 0] = rest * x * z + sine * y, rest * x * z - sine * y
+    R[..., 1, 2], R[..., 2, 1] = rest * y * z - sine * x, rest * y * z + sine * x
+    return R
 
 
 def from_vector(vector: Num[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shape 3 3"]:
@@ -23,9 +28,15 @@ def from_vector(vector: Num[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shap
 
 def turn(pitch_roll_yaw: Num[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shape 3 3"]:
     """Rz(yaw) Ry(roll) Rx(pitch): in body axes (left, back, up) a bow forward, a lean and a turn to the left."""
-    pitch, roll, yaw = np.moveaxis(np.asarray(pitch_roll_yaw, np.float64), -1, 0)
-    left, back, up = np.eye(3)
-    return about(up, yaw) @ about(back, roll) @ about(left, pitch)
+    angles = np.asarray(pitch_roll_yaw, np.float64)
+    sines, cosines = np.sin(angles), np.cos(angles)
+    sp, sr, sy = sines[..., 0], sines[..., 1], sines[..., 2]
+    cp, cr, cy = cosines[..., 0], cosines[..., 1], cosines[..., 2]
+    R = np.empty((*angles.shape, 3))
+    R[..., 0, 0], R[..., 0, 1], R[..., 0, 2] = cy * cr, cy * sr * sp - sy * cp, cy * sr * cp + sy * sp
+    R[..., 1, 0], R[..., 1, 1], R[..., 1, 2] = sy * cr, sy * sr * sp + cy * cp, sy * sr * cp - cy * sp
+    R[..., 2, 0], R[..., 2, 1], R[..., 2, 2] = -sr, cr * sp, cr * cp
+    return R
 
 
 def between(a: Num[np.ndarray, "*shape 3"], b: Num[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shape 3 3"]:
@@ -44,13 +55,13 @@ def unit(vector: Num[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
 
 def to_matrix(quaternion: Num[np.ndarray, "*shape 4"]) -> Float[np.ndarray, "*shape 3 3"]:
     """Rotation matrices of quaternions of any length but zero."""
-    w, x, y, z = np.moveaxis(unit(np.asarray(quaternion, np.float64)), -1, 0)
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
-    return np.stack([np.stack(row, -1) for row in rows], -2)
+    q = unit(np.asarray(quaternion, np.float64))
+    w, x, y, z = q[..., 0], q[..., 1], q[..., 2], q[..., 3]
+    R = np.empty((*q.shape[:-1], 3, 3))
+    R[..., 0, 0], R[..., 0, 1], R[..., 0, 2] = 1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)
+    R[..., 1, 0], R[..., 1, 1], R[..., 1, 2] = 2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)
+    R[..., 2, 0], R[..., 2, 1], R[..., 2, 2] = 2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)
+    return R
 
 
 def to_quaternion(R: Num[np.ndarray, "*shape 3 3"]) -> Float[np.ndarray, "*shape 4"]:
@@ -80,6 +91,16 @@ def slerp(
     wa = np.where(tiny, 1 - share, np.sin((1 - share) * angle) / sine)
     wb = np.where(tiny, share, np.sin(share * angle) / sine)
     return unit(wa[..., None] * a + wb[..., None] * b)
+
+
+def swing_twist(
+    R: Num[np.ndarray, "*shape 3 3"], axis: Num[np.ndarray, "3"]
+) -> tuple[Float[np.ndarray, "*shape 3 3"], Float[np.ndarray, "*shape"]]:
+    """R = swing @ about(axis, twist): the turn about the bone's own unit axis (radians), and the rest of it."""
+    q = to_quaternion(R)
+    twist = 2 * np.arctan2(q[..., 1:] @ axis, q[..., 0])
+    twist = (twist + np.pi) % (2 * np.pi) - np.pi
+    return R @ about(axis, -twist), twist
 
 
 def blend(

@@ -25,6 +25,9 @@ SKIES = {
     "validation": ("dawn", "lobby"),
     "test": ("apartment", "lab", "venice"),
 }
+HALLS = ("apartment", "bridge", "esplanade", "hall", "lab", "lobby", "studio", "warehouse", "workshop")
+NO_GROUND = ("bridge", "sky")  # maps whose lower half shows no ground
+TOWNS = ("city", "sunset", "venice")  # of the maps under the open sky
 
 
 @dataclass(frozen=True)
@@ -42,21 +45,34 @@ class Light:
 
     def ambient(self, normals: Float32[np.ndarray, "N 3"]) -> Float32[np.ndarray, "N 3"]:
         """Linear RGB that white surfaces show without the sun; the series' undershoot is cut above zero."""
-        return np.maximum(_basis(normals) @ self.harmonics, 0.05 * 0.282095 * self.harmonics[0])
+        return self._ambient(normals.astype(np.float64)).astype(np.float32)
+
+    def _ambient(self, normals: np.ndarray) -> np.ndarray:
+        harmonics = self.harmonics.astype(np.float64)
+        return np.maximum(_basis(normals) @ harmonics, 0.05 * 0.282095 * harmonics[0])
 
     def shade(self, normals: Float32[np.ndarray, "N 3"]) -> Float32[np.ndarray, "N 3"]:
         """Linear RGB of white surfaces in ambient light and sun."""
-        facing = np.maximum(normals @ self.sun_direction, 0)
-        return self.ambient(normals) + facing[:, None] * self.sun_color
+        facing = np.maximum(normals.astype(np.float64) @ self.sun_direction, 0)
+        return (self._ambient(normals.astype(np.float64)) + facing[:, None] * self.sun_color).astype(np.float32)
 
-    def softened(self, contrast: float) -> "Light":
-        """The same mean ambient light, its directions and hues evened out and the sun dimmed by `contrast`."""
-        bands = np.array([1.0] + [contrast] * 8, np.float32)[:, None]
-        white = np.full((3, 3), (1 - contrast) / 3, np.float32) + np.eye(3, dtype=np.float32) * np.float32(contrast)
+    def tinted(self, factors: np.ndarray) -> "Light":
+        """Each channel times its factor."""
+        harmonics, sun = self.harmonics * factors, self.sun_color * factors
+        return Light(harmonics.astype(np.float32), self.sun_direction, sun.astype(np.float32))
+
+    def under_roof(self, contrast: float, key: np.ndarray, share: float, hue: np.ndarray) -> "Light":
+        """What walls make of it: the same mean light with directions and hues evened out by `contrast`, and instead
+        of the sun a lamp in direction `key` that gives `share` of the mean; all of it tinted by `hue`."""
+        bands = np.array([1.0] + [contrast] * 8)[:, None]
+        white = np.full((3, 3), (1 - contrast) / 3) + np.eye(3) * contrast
+        harmonics = (self.harmonics.astype(np.float64) * bands @ white) * hue
+        mean = 0.282095 * harmonics[0]
+        harmonics[0] *= 1 - share / 4  # a face sees a quarter of a directional light on average
         return Light(
-            harmonics=self.harmonics * bands @ white,
-            sun_direction=self.sun_direction,
-            sun_color=self.sun_color * np.float32(contrast) @ white,
+            harmonics=harmonics.astype(np.float32),
+            sun_direction=(key / np.sqrt(key @ key)).astype(np.float32),
+            sun_color=(share * mean).astype(np.float32),
         )
 
 
@@ -79,22 +95,19 @@ def load_texture(name: str) -> UInt8[np.ndarray, "512 512"]:
 
 def map_directions(height: int, width: int) -> Float32[np.ndarray, "height width 3"]:
     """Unit vectors to the texel centres of a map."""
-    theta = np.pi * (np.arange(height)[:, None] + 0.5) / height
-    azimuth = np.pi - 2 * np.pi * (np.arange(width) + 0.5) / width
-    xyz = (np.sin(theta) * np.cos(azimuth), np.sin(theta) * np.sin(azimuth), np.cos(theta) + 0 * azimuth)
-    return np.stack(xyz, -1).astype(np.float32)
+    return _directions(height, width).astype(np.float32)
 
 
 def solid_angles(height: int, width: int) -> Float32[np.ndarray, "height 1 1"]:
     """Steradians of one texel in each row."""
-    edges = np.cos(np.pi * np.arange(height + 1) / height)
-    return ((edges[:-1] - edges[1:]) * 2 * np.pi / width).astype(np.float32)[:, None, None]
+    return _areas(height, width).astype(np.float32)
 
 
 def split_light(radiance: Float32[np.ndarray, "h w 3"]) -> Light:
     """Takes the brightest spot above the horizon out of a map as the sun and the rest as harmonics."""
     height, width, _ = radiance.shape
-    directions, area = map_directions(height, width), solid_angles(height, width)
+    directions, area = _directions(height, width), _areas(height, width)
+    radiance = radiance.astype(np.float64)
     luminance = radiance.mean(-1)
     brightest = np.argmax(np.where(directions[..., 2] > 0, luminance, 0))
     peak = directions.reshape(-1, 3)[brightest]
@@ -103,7 +116,7 @@ def split_light(radiance: Float32[np.ndarray, "h w 3"]) -> Light:
     share = np.where(directions @ peak > np.cos(SUN_RADIUS), share, 0)[..., None]
     sun = radiance * share * area
     toward = (sun.mean(-1, keepdims=True) * directions).sum((0, 1))
-    length = np.linalg.norm(toward)
+    length = np.sqrt((toward * toward).sum())
     rest = (radiance * (1 - share) * area).reshape(-1, 3)
     projected = _basis(directions.reshape(-1, 3)).T @ rest
     return Light(
@@ -113,11 +126,25 @@ def split_light(radiance: Float32[np.ndarray, "h w 3"]) -> Light:
     )
 
 
-_BAND = np.array([1, *[2 / 3] * 3, *[1 / 4] * 5], np.float32)  # cosine lobe / π in bands 0, 1, 2
+@cache
+def _directions(height: int, width: int) -> np.ndarray:
+    theta = np.pi * (np.arange(height)[:, None] + 0.5) / height
+    azimuth = np.pi - 2 * np.pi * (np.arange(width) + 0.5) / width
+    xyz = (np.sin(theta) * np.cos(azimuth), np.sin(theta) * np.sin(azimuth), np.cos(theta) + 0 * azimuth)
+    return np.stack(xyz, -1)
 
 
-def _basis(normals: Float32[np.ndarray, "N 3"]) -> Float32[np.ndarray, "N 9"]:
+@cache
+def _areas(height: int, width: int) -> np.ndarray:
+    edges = np.cos(np.pi * np.arange(height + 1) / height)
+    return ((edges[:-1] - edges[1:]) * 2 * np.pi / width)[:, None, None]
+
+
+_BAND = np.array([1, *[2 / 3] * 3, *[1 / 4] * 5])  # cosine lobe / π in bands 0, 1, 2
+
+
+def _basis(normals: np.ndarray) -> np.ndarray:
     x, y, z = normals.T
     ones = np.ones_like(x)
-    scale = np.array([0.282095, *[0.488603] * 3, *[1.092548] * 3, 0.315392, 0.546274], np.float32)
+    scale = np.array([0.282095, *[0.488603] * 3, *[1.092548] * 3, 0.315392, 0.546274])
     return np.stack([ones, x, y, z, x * y, y * z, x * z, 3 * z * z - 1, x * x - y * y], -1) * scale

@@ -13,8 +13,10 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from egorear.datasets.ego4view import Ego4View, natural_order, open_ego4view
+from egorear.datasets.ego4view import natural_order
+from egorear.datasets.frames import FrameDataset
 from egorear.datasets.images import SUFFIXES, read_image
+from egorear.datasets.opening import open_dataset
 from egorear.errors import UserError
 from egorear.geometry.rig import Rig
 
@@ -43,7 +45,7 @@ class Source(Protocol):
 class DatasetSource:
     """A split in the Ego4View layout; each frame has the extrinsics of its recording."""
 
-    def __init__(self, dataset: Ego4View, fps: float | None = None) -> None:
+    def __init__(self, dataset: FrameDataset, fps: float | None = None) -> None:
         self.dataset = dataset
         self.fps = fps or 1.0
         self.remarks: list[str] = []
@@ -54,7 +56,7 @@ class DatasetSource:
     def __iter__(self) -> Iterator[Frame]:
         for index, name in enumerate(self.dataset.names):
             rig = self.dataset.calibration(index)
-            images = {view: read_image(self.dataset.image_path(index, view)) for view in rig.views}
+            images = {view: self.dataset.image(index, view) for view in rig.views}
             yield Frame(name, images, rig, index / self.fps)
 
 
@@ -153,7 +155,7 @@ def open_source(
     if split is not None:
         if len(sources) != 1:
             raise UserError(f"--split belongs to one dataset folder but {len(sources)} sources are given")
-        return DatasetSource(open_ego4view(sources[0], split, rig=rig), fps)
+        return DatasetSource(open_dataset(sources[0], split, rig=rig), fps)
     if rig is None:
         raise UserError("--rig is missing: images and videos need the rig file of their cameras (docs/rig.md)")
     paths = _by_view(sources, rig)

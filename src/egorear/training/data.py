@@ -6,20 +6,24 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Sampler
 
-from egorear.datasets.ego4view import Ego4View, open_ego4view
+from egorear.datasets.frames import FrameDataset, FrameStream
+from egorear.datasets.opening import open_dataset
 from egorear.datasets.sample import Sample
 from egorear.training.memory import MemoryDataset
 
 
 class FrameData(LightningDataModule):
-    """Ego4View-Syn, Ego4View-RW or anything in their layout.
+    """Ego4View-Syn, Ego4View-RW, anything in their layout, or shards.
 
-    root: the dataset's folder; which of the two it is follows from its lists.
+    root: the dataset's folder; which of the three it is follows from its lists or index.
     views, image_size: those of the network (the command line links them to it).
     batch_size: training frames a step and device. val_batch_size: default `batch_size`.
     workers: processes that read and decode; with `in_memory` only while the cache is made.
     in_memory: decode the whole split once into `cache` and serve batches from there (see `memory`): for small
     images, where decoding would take longer than training. seed: of the shuffling.
+    stream: training frames that are rendered by the loader's workers instead of read, for instance
+    `egorear.synth.stream.SynthStream` of the same rig and size; it never ends, so limit the epochs by
+    `trainer.limit_train_batches`. Validation and test still come from `root`.
     """
 
     def __init__(
@@ -33,13 +37,19 @@ class FrameData(LightningDataModule):
         in_memory: bool = False,
         cache: str = "~/.cache/egorear/frames",
         seed: int = 42,
+        stream: FrameStream | None = None,
     ) -> None:
         super().__init__()
         self.root, self.views, self.image_size = root, views, image_size
         self.batch_size, self.val_batch_size = batch_size, val_batch_size or batch_size
         self.workers, self.in_memory, self.cache, self.seed = workers, in_memory, cache, seed
+        self.stream = stream
 
     def train_dataloader(self) -> DataLoader[Sample]:
+        if self.stream is not None:
+            if self.trainer is not None:
+                self.stream.set_rank(self.trainer.global_rank, self.trainer.world_size)
+            return self._loader(self.stream, self.batch_size)
         data = self._open("train")
         shuffled = EpochShuffle(len(data), self.seed)
         # A last partial batch would give its few frames, and their BatchNorm statistics, the weight of a whole one.
@@ -51,13 +61,13 @@ class FrameData(LightningDataModule):
     def test_dataloader(self) -> DataLoader[Sample]:
         return self._loader(self._open("test"), self.val_batch_size)
 
-    def _open(self, split: str) -> Ego4View | MemoryDataset:
-        data = open_ego4view(self.root, split, self.image_size, self.views)
+    def _open(self, split: str) -> FrameDataset | MemoryDataset:
+        data = open_dataset(self.root, split, self.image_size, self.views)
         return MemoryDataset(data, self.cache, self.workers) if self.in_memory else data
 
     def _loader(
         self,
-        data: Ego4View | MemoryDataset,
+        data: FrameDataset | MemoryDataset | FrameStream,
         batch_size: int,
         sampler: Sampler[int] | None = None,
         drop_last: bool = False,

@@ -20,7 +20,7 @@ from rich.progress import Progress
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from egorear.datasets.ego4view import Ego4View
+from egorear.datasets.frames import FrameDataset
 from egorear.datasets.sample import Sample
 from egorear.errors import UserError
 from egorear.geometry.skeleton import EGO4VIEW
@@ -38,7 +38,7 @@ class MemoryDataset(Dataset[Sample]):
         UserError: a frame is damaged, or the cache cannot be written.
     """
 
-    def __init__(self, source: Ego4View, cache: str | Path, workers: int = 0) -> None:
+    def __init__(self, source: FrameDataset, cache: str | Path, workers: int = 0) -> None:
         folder = Path(cache).expanduser() / _key(source)
         if not folder.exists():
             _decode(source, folder, workers)
@@ -73,17 +73,17 @@ class MemoryDataset(Dataset[Sample]):
         return batch
 
 
-def _key(source: Ego4View) -> str:
+def _key(source: FrameDataset) -> str:
     """Names what is decoded: files by name, size and time, the rig, the size."""
     digest = hashlib.sha256(f"{source.root.resolve()} {source.split} {source.image_size}".encode())
     digest.update(source.rig.hash().encode())
     for index, name in enumerate(source.names):
-        stat = source.json_path(index).stat()
+        stat = source.truth_file(index).stat()
         digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     return f"{source.root.name}-{source.split}-{digest.hexdigest()[:12]}"
 
 
-def _decode(source: Ego4View, folder: Path, workers: int) -> None:
+def _decode(source: FrameDataset, folder: Path, workers: int) -> None:
     """Fills `folder`, which appears only when it is whole."""
     frames, views = len(source), len(source.rig.views)
     width, height = source.image_size

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from egorear.datasets.ego4view import Ego4View
+from egorear.datasets.frames import FrameDataset
 from egorear.evaluation.statistics import Statistics
 from egorear.files import atomic_write, write_json, write_text
 from egorear.geometry.skeleton import EGO4VIEW
@@ -16,7 +16,7 @@ PICTURES = 8  # frames on the sheet
 TILE_PX = 192
 
 
-def write_card(folder: Path, title: str, dataset: Ego4View, statistics: Statistics) -> None:
+def write_card(folder: Path, title: str, dataset: FrameDataset, statistics: Statistics) -> None:
     """Writes card.md, statistics.json, frames.jpg, joint_maps.png and actions.png into `folder`."""
     summary = statistics.summary()
     write_json(folder / "statistics.json", summary)
@@ -26,7 +26,7 @@ def write_card(folder: Path, title: str, dataset: Ego4View, statistics: Statisti
     write_text(folder / "card.md", _page(title, summary, statistics.views))
 
 
-def _sheet(dataset: Ego4View) -> UInt8[np.ndarray, "H W 3"]:
+def _sheet(dataset: FrameDataset) -> UInt8[np.ndarray, "H W 3"]:
     """Frames spread over the split, one a row, its views side by side."""
     rows = []
     for index in np.linspace(0, len(dataset) - 1, min(PICTURES, len(dataset))).astype(int):

@@ -2,7 +2,7 @@
 wherever it is sampled."""
 
 import numpy as np
-from jaxtyping import Float, Num
+from jaxtyping import Float, Int, Num
 
 KEYS = 64  # enough for half a minute of the shortest holds
 
@@ -31,11 +31,27 @@ def wander(
     """Goes from one uniformly drawn point of the box [low, high] to the next: a move, then a hold, in seconds."""
     low, high = np.broadcast_arrays(np.asarray(low, float), np.asarray(high, float))
     points = rng.uniform(low, high, (KEYS, *low.shape))
+    i, share = _stages(rng, t, hold, move)
+    return points[i] + (points[i + 1] - points[i]) * ease(share).reshape(-1, *[1] * low.ndim)
+
+
+def set_anew(
+    rng: np.random.Generator, t: Num[np.ndarray, "T"], size, lift: float, hold: tuple[float, float] = (1.5, 5.0)
+) -> Float[np.ndarray, "T 3"]:
+    """A foot that now and then is lifted and put down elsewhere, at most `size` (left, back; metres) from the origin:
+    it never slides."""
+    points = rng.uniform(-np.asarray(size, float), size, (KEYS, 2))
+    i, share = _stages(rng, t, hold, (0.35, 0.6))
+    place = points[i] + (points[i + 1] - points[i]) * ease((share - 0.1) / 0.8)[:, None]
+    return np.concatenate([place, lift * np.sin(np.pi * np.clip(share, 0, 1))[:, None] ** 2], 1)
+
+
+def _stages(rng, t, hold, move) -> tuple[Int[np.ndarray, "T"], Float[np.ndarray, "T"]]:
+    """At which key a curve is, and which share of the move to the next is done (over 1: it holds)."""
     moves, holds = rng.uniform(*move, KEYS), rng.uniform(*hold, KEYS)
     starts = np.cumsum(moves + holds) - (moves + holds) - rng.uniform(0, move[1] + hold[1])
     i = np.clip(np.searchsorted(starts, t, side="right") - 1, 0, KEYS - 2)
-    share = ease((t - starts[i]) / moves[i]).reshape(-1, *[1] * low.ndim)
-    return points[i] + (points[i + 1] - points[i]) * share
+    return i, (t - starts[i]) / moves[i]
 
 
 def sway(rng: np.random.Generator, t: Num[np.ndarray, "T"], size: float, dims: int = 3) -> Float[np.ndarray, "T D"]:
