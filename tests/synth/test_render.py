@@ -11,6 +11,7 @@ from egorear.datasets.truth import Visibility
 from egorear.geometry.cameras import KannalaBrandt
 from egorear.geometry.rig import Rig, ego4view_syn
 from egorear.geometry.skeleton import EGO4VIEW
+from egorear.synth import render as module
 from egorear.synth.body import BONES, EGO4VIEW_BONES, pose_person, sample_person
 from egorear.synth.environment import sample_place
 from egorear.synth.garments import Part
@@ -125,6 +126,16 @@ def test_maps_are_only_made_when_asked_for():
     assert maps.depth_m is not None
     assert maps.part is None
     assert maps.normals is None
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_leaving_out_the_hidden_background_changes_nothing(seed, monkeypatch):
+    scene = scene_of(seed)
+    whole = render(scene, samples=2)
+    monkeypatch.setattr(module, "_unhidden", lambda rays, *_: np.arange(len(rays)))
+    again = render(scene, samples=2)
+    assert (whole.visibility == again.visibility).all()
+    assert all((whole.images[view] == again.images[view]).all() for view in RIG.views)
 
 
 def test_outside_the_image_circle_is_black_and_inside_is_not():

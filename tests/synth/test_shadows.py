@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from egorear.synth.body import BONES, body_model
 from egorear.synth.rasterizer import vertex_normals
-from egorear.synth.shadows import FLOOR_TEXELS, body_spheres, floor_light, openness, sun_visibility
+from egorear.synth.shadows import FLOOR_TEXELS, Sun, body_spheres, floor_light, openness
 
 NO_SPHERES = np.zeros((0, 4), np.float32)
 elevations = st.floats(10, 90)
@@ -17,6 +17,10 @@ azimuths = st.floats(0, 360)
 def sun(elevation: float, azimuth: float) -> np.ndarray:
     e, a = np.radians((elevation, azimuth))
     return np.array([np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)], np.float32)
+
+
+def sunlight(points: np.ndarray, triangles: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    return Sun(points, triangles, direction).visibility(vertex_normals(points, triangles))
 
 
 def grid(corners: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -92,7 +96,7 @@ def test_shadows_on_boxes_and_a_sphere_are_those_of_cast_rays(elevation, azimuth
     points, triangles = joined(*solids)
     direction = sun(elevation, azimuth)
     facing = vertex_normals(points, triangles) @ direction
-    seen = sun_visibility(points, triangles, direction)
+    seen = sunlight(points, triangles, direction)
     start, lit, dark = 0, 0, 0
     for i, (own, _) in enumerate(solids):
         part = slice(start, start := start + len(own))
@@ -112,7 +116,7 @@ def test_a_convex_body_casts_no_shadow_on_its_lit_side(elevation, azimuth, radiu
     points, triangles = sphere((0.2, -0.1, 1), radius)
     direction = sun(elevation, azimuth)
     facing = vertex_normals(points, triangles) @ direction
-    seen = sun_visibility(points, triangles, direction)
+    seen = sunlight(points, triangles, direction)
     assert seen[facing > 0.15].min() == 1
     assert (seen[facing < 0] == 0).all()
 
@@ -121,7 +125,7 @@ def test_the_edge_of_a_shadow_is_soft_and_where_it_should_be():
     ground, sheet = np.array([(-0.5, -0.5, 0), (0.5, -0.5, 0), (0.5, 0.5, 0), (-0.5, 0.5, 0)]), 0.3
     roof = ground * (0.5, 1, 0) + (-0.25, 0, sheet)  # above x < 0
     points, triangles = joined(grid(ground, 250), grid(roof, 10))
-    seen = sun_visibility(points, triangles, sun(90, 0))
+    seen = sunlight(points, triangles, sun(90, 0))
     row = (points[:, 2] == 0) & (np.abs(points[:, 1]) < 1e-6)
     x, light = points[row, 0], seen[row]
     assert (np.diff(light[np.argsort(x)])[(np.sort(x)[1:] > -0.4)] >= 0).all()
@@ -132,15 +136,15 @@ def test_the_edge_of_a_shadow_is_soft_and_where_it_should_be():
 def test_a_low_sun_or_none_throws_no_shadows():
     points, triangles = joined(box((0, 0, 0), (1, 1, 1)))
     for direction in (sun(4, 30), sun(-20, 30), np.zeros(3, np.float32)):
-        assert (sun_visibility(points, triangles, direction) == 1).all()
-        assert (floor_light(points, triangles, direction, NO_SPHERES, (0.0, 0.0), 1.6) == 1).all()
+        assert (sunlight(points, triangles, direction) == 1).all()
+        assert (floor_light(Sun(points, triangles, direction), NO_SPHERES, (0.0, 0.0), 1.6) == 1).all()
 
 
 @pytest.mark.parametrize("elevation", [35, 60, 90])
 def test_the_floor_is_dark_where_a_ray_to_the_sun_is_blocked(elevation):
     points, triangles = joined(sphere(*BALL), *(box(*solid, 6) for solid in BOXES))
     direction, centre, half = sun(elevation, 200), (0.2, 0.1), 1.6
-    light = floor_light(points, triangles, direction, NO_SPHERES, centre, half)[..., 0]
+    light = floor_light(Sun(points, triangles, direction), NO_SPHERES, centre, half)[..., 0]
     inner = np.linspace(-half, half, FLOOR_TEXELS)[25:-25]
     x, y = np.meshgrid(centre[0] + inner, centre[1] + inner)
     shadowed, clear = cast(np.stack((x, y, 0 * x), -1).reshape(-1, 3), direction, [0, 1, 2])
@@ -154,7 +158,7 @@ def test_shadows_are_wider_blurred_the_higher_their_cause():
     widths = []
     for height in (0.05, 0.8, 1.6):
         points, triangles = joined(box((-0.5, -0.5, height), (0.5, 0.5, height + 0.01)))
-        row = floor_light(points, triangles, sun(90, 0), NO_SPHERES, (0.5, 0.0), 0.4)[FLOOR_TEXELS // 2, :, 0]
+        row = floor_light(Sun(points, triangles, sun(90, 0)), NO_SPHERES, (0.5, 0.0), 0.4)[FLOOR_TEXELS // 2, :, 0]
         widths.append(((row > 0.02) & (row < 0.98)).sum())
     assert widths[0] < widths[1] < widths[2]
 
@@ -162,7 +166,7 @@ def test_shadows_are_wider_blurred_the_higher_their_cause():
 def test_the_floor_is_open_at_its_edge_and_darkest_under_what_stands_on_it():
     points, triangles = joined(box((-2, -2, 0.5), (2, 2, 0.6)))
     foot = np.array([[0.3, -0.2, 0.04, 0.05], [0.3, -0.2, 0.8, 0.1]], np.float32)
-    light = floor_light(points, triangles, sun(60, 0), foot, (0.0, 0.0), 1.6)
+    light = floor_light(Sun(points, triangles, sun(60, 0)), foot, (0.0, 0.0), 1.6)
     for edge in (light[0], light[-1], light[:, 0], light[:, -1]):
         np.testing.assert_array_equal(edge, 1)
     row, column = np.unravel_index(light[..., 1].argmin(), light.shape[:2])
@@ -222,9 +226,9 @@ def test_the_same_scene_gives_the_same_light():
     direction = sun(50, 20)
     first, second = (
         (
-            sun_visibility(points, triangles, direction),
+            sunlight(points, triangles, direction),
             openness(points, vertex_normals(points, triangles), spheres),
-            floor_light(points, triangles, direction, spheres, (0.0, 0.0), 1.6),
+            floor_light(Sun(points, triangles, direction), spheres, (0.0, 0.0), 1.6),
         )
         for _ in range(2)
     )

@@ -39,9 +39,9 @@ def test_light_of_three_suns_is_that_of_the_compiled_shadows(standing):
     centre, half_width = torch.tensor([CENTRE]).expand(3, -1), torch.full((3,), HALF_WIDTH)
     floors = torch_shadows.floor_light(sun, repeated(spheres), centre, half_width)
     for k, direction in enumerate(directions):
-        expected = shadows.sun_visibility(vertices, triangles, direction)
+        expected = shadows.Sun(vertices, triangles, direction).visibility(vertex_normals(vertices, triangles))
         assert np.abs(visible[k].numpy() - expected).mean() < 2e-3
-        expected = shadows.floor_light(vertices, triangles, direction, spheres, CENTRE, HALF_WIDTH)
+        expected = shadows.floor_light(shadows.Sun(vertices, triangles, direction), spheres, CENTRE, HALF_WIDTH)
         assert np.abs(floors[k].numpy() - expected).mean() < 1e-3
     assert visible[1].min() == 0
     assert floors[1].min() < 0.1

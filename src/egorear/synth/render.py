@@ -24,13 +24,14 @@ from egorear.synth.garments import Part
 from egorear.synth.rasterizer import NOTHING, rasterize, resolve, snap, vertex_normals
 from egorear.synth.scene import Scene
 from egorear.synth.sensor import Sensor, expose
-from egorear.synth.shadows import FloorLight, floor_light, openness, sun_visibility
+from egorear.synth.shadows import FloorLight, Sun, floor_light, openness
 
 VIGNETTE = 0.35  # share of light lost at the edge of the field of view
 SLANT = 1.4  # a slanted ray crosses more flesh than lies between a joint and its nearest skin
 GRAZE = 3.0  # the same for a ray along the joint's own limb, which is seen foreshortened
 RIM, RIM_STEP = 0.5, 1e-3  # radians beyond the lens up to which vertices are drawn, and over which its end is measured
 SUNK_M = 0.02  # feet sink this far into the floor before it hides them
+LOWEST_ROOF_M = 2.2  # no room's ceiling is lower
 FLOOR_LIGHT_M = 1.6  # half width of the square of floor that gets shadows
 TRUNK = ("Head", "Neck", "LeftArm", "RightArm", "LeftUpLeg", "RightUpLeg")  # joints in thick flesh, not in limbs
 OWN_LIMBS = np.array(  # that meet in each joint of the limbs
@@ -77,8 +78,9 @@ class Renderer:
     def render(self, scene: Scene, sensor: Sensor, rng: np.random.Generator) -> Frame:
         """Draws all views; `rng` only feeds the sensor's noise."""
         normals = vertex_normals(scene.vertices, scene.mesh.triangles)
-        colors = _vertex_colors(scene, normals)
-        floor = _floor(scene)
+        sun = Sun(scene.vertices, scene.mesh.triangles, scene.place.sun_direction)
+        colors = _vertex_colors(scene, normals, sun)
+        floor = _floor(scene, sun)
         T_camera_world = scene.T_camera_device @ scene.T_device_world
         in_world = np.concatenate((scene.vertices, scene.joints)).astype(np.float64)
         images, maps = {}, {}
@@ -86,9 +88,9 @@ class Renderer:
         for v, (view, lens) in enumerate(self._lenses.items()):
             T = T_camera_world[v]
             points = in_world @ T[:3, :3].T + T[:3, 3]
-            background, behind = lens.background(scene, T, floor)
             drawn = _project(lens.fine, points)
             nearest, winner = _rasterize(drawn, scene.mesh.triangles, lens.fine)
+            background, behind = lens.background(scene, T, floor, nearest)
             _hide(nearest, winner, behind, self.samples)
             light = resolve(drawn.xy[: len(colors)], colors, scene.mesh.triangles, winner, background, self.samples)
             smear = (sensor.shutter_s * lens.flow(scene.T_camera_device[v], scene.turn_rate)).astype(np.float32)
@@ -119,15 +121,18 @@ class Lens:
         centre, right, down = camera.project(ahead)[0].numpy()
         self._pixels_per_radian = np.stack((right - centre, down - centre), -1) * 1000
 
-    def background(self, scene: Scene, T, floor: FloorLight):
-        """Linear RGB of floor, walls, furniture and sky, and how far along each pixel's ray they are (m)."""
+    def background(self, scene: Scene, T, floor: FloorLight, nearest: Float32[np.ndarray, "sH sW"]):
+        """Linear RGB of floor, walls, furniture and sky, and how far along each pixel's ray they are (m).
+
+        Black and infinitely far where the triangles, at `nearest`, hide it for certain."""
         rows, columns = self.shape
         image = np.zeros((rows * columns, 3), np.float32)
         distance = np.full(rows * columns, np.inf, np.float32)
-        R, origin = T[:3, :3].T, -T[:3, :3].T @ T[:3, 3]
-        image[self.seen], distance[self.seen] = scene.place.background(
-            self.rays, np.ascontiguousarray(R, np.float32), origin.astype(np.float32), floor, self.pixel_angle
-        )
+        R, origin = np.ascontiguousarray(T[:3, :3].T, np.float32), (-T[:3, :3].T @ T[:3, 3]).astype(np.float32)
+        samples = nearest.shape[0] // rows
+        open_ = _unhidden(self.rays, self.seen, R, origin, np.float32(scene.place.reach), nearest, samples, columns)
+        rays = self.rays.take(open_, 0)
+        _put(*scene.place.background(rays, R, origin, floor, self.pixel_angle), self.seen, open_, image, distance)
         return image.reshape(rows, columns, 3), distance.reshape(rows, columns)
 
     def flow(self, T_camera_device, turn_rate) -> Float64[np.ndarray, "2"]:
@@ -141,19 +146,22 @@ def _project(camera: Camera, points: Float64[np.ndarray, "N 3"]) -> _Projected:
     crosses the rim is drawn up to it, and the lens hides what lies outside."""
     pixels, seen = (tensor.numpy() for tensor in camera.project(torch.from_numpy(points)))
     valid = seen.copy()
-    across = np.sqrt(points[:, 0] ** 2 + points[:, 1] ** 2)
-    beyond = np.arctan2(across, points[:, 2]) - camera.max_angle
-    near = np.flatnonzero(~seen & (beyond < min(RIM, np.pi - camera.max_angle - RIM_STEP)) & (across > 0))
+    near = np.flatnonzero(~seen)
+    across = np.sqrt(points[near, 0] ** 2 + points[near, 1] ** 2)
+    beyond = np.arctan2(across, points[near, 2]) - camera.max_angle
+    drawable = (beyond < min(RIM, np.pi - camera.max_angle - RIM_STEP)) & (across > 0)
+    near, across, beyond = near[drawable], across[drawable], beyond[drawable]
     if len(near):
-        toward = points[near, :2] / across[near, None]
+        toward = points[near, :2] / across[:, None]
         rim, inside = (
             np.concatenate((toward * np.sin(angle), np.full((len(near), 1), np.cos(angle))), 1)
             for angle in (camera.max_angle - RIM_STEP, camera.max_angle - 2 * RIM_STEP)
         )
         at_rim, at_inside = (camera.project(torch.from_numpy(rays))[0].numpy() for rays in (rim, inside))
-        pixels[near] = at_rim + (at_rim - at_inside) * (beyond[near, None] / RIM_STEP + 1)
+        pixels[near] = at_rim + (at_rim - at_inside) * (beyond[:, None] / RIM_STEP + 1)
         valid[near] = True
-    distance = np.sqrt((points * points).sum(-1)).astype(np.float32)
+    x, y, z = points.T
+    distance = np.sqrt(x * x + y * y + z * z).astype(np.float32)
     return _Projected(snap(pixels), distance, valid, seen)
 
 
@@ -161,26 +169,63 @@ def _rasterize(drawn: _Projected, triangles: Int32[np.ndarray, "F 3"], camera: C
     return rasterize(drawn.xy, drawn.distance, drawn.valid, triangles, camera.height, camera.width)
 
 
-def _vertex_colors(scene: Scene, normals: Float32[np.ndarray, "N 3"]) -> Float32[np.ndarray, "N 3"]:
+def _vertex_colors(scene: Scene, normals: Float32[np.ndarray, "N 3"], sun: Sun) -> Float32[np.ndarray, "N 3"]:
     """Linear RGB of lit vertices: the sun where it reaches them, and the part of the other light that does."""
     place = scene.place
     facing = np.maximum((normals.astype(np.float64) * place.sun_direction).sum(-1), 0).astype(np.float32)
-    sun = facing * sun_visibility(scene.vertices, scene.mesh.triangles, place.sun_direction)
+    lit = facing * sun.visibility(normals)
     ambient = place.ambient(normals) * openness(scene.vertices, normals, scene.spheres)[:, None]
-    return scene.mesh.albedo * (ambient + sun[:, None] * place.sun_color)
+    return scene.mesh.albedo * (ambient + lit[:, None] * place.sun_color)
 
 
-def _floor(scene: Scene) -> FloorLight:
+def _floor(scene: Scene, sun: Sun) -> FloorLight:
     """Light and shadow on the floor around the wearer."""
     x, y = scene.joints[:, :2].astype(np.float64).mean(0)
     centre = float(np.float32(x)), float(np.float32(y))
-    direction = scene.place.sun_direction
-    texture = floor_light(scene.vertices, scene.mesh.triangles, direction, scene.spheres, centre, FLOOR_LIGHT_M)
-    return FloorLight(texture, centre, FLOOR_LIGHT_M)
+    return FloorLight(floor_light(sun, scene.spheres, centre, FLOOR_LIGHT_M), centre, FLOOR_LIGHT_M)
 
 
 @njit(cache=True, error_model="numpy")
 @no_type_check  # numba compiles the plain function, not the tests' checking wrapper
+def _unhidden(rays, pixels, R, origin, reach, nearest, samples, columns):  # pragma: no cover (compiled)
+    """Which rays may show the place: not those that triangles cover whole before they reach floor, furniture or roof.
+
+    Nothing but the floor stands within `reach` of the world's origin, and no roof is lower than `LOWEST_ROOF_M`."""
+    out = np.empty(len(rays), np.int64)
+    count = 0
+    outside = origin[0] * origin[0] + origin[1] * origin[1] - reach * reach
+    for k in range(len(rays)):
+        y, x = pixels[k] // columns * samples, pixels[k] % columns * samples
+        farthest = np.float32(0)
+        for sy in range(y, y + samples):
+            for sx in range(x, x + samples):
+                farthest = max(farthest, nearest[sy, sx])
+        out[count] = k
+        if outside >= 0 or farthest == np.inf:
+            count += 1
+            continue
+        a, b, c = rays[k, 0], rays[k, 1], rays[k, 2]
+        dx = R[0, 0] * a + R[0, 1] * b + R[0, 2] * c
+        dy = R[1, 0] * a + R[1, 1] * b + R[1, 2] * c
+        end = origin[2] + farthest * (R[2, 0] * a + R[2, 1] * b + R[2, 2] * c)
+        ex, ey = origin[0] + farthest * dx, origin[1] + farthest * dy
+        if ex * ex + ey * ey > reach * reach or end < 0 or end > np.float32(LOWEST_ROOF_M):
+            count += 1
+    return out[:count]
+
+
+@njit(cache=True, error_model="numpy")
+@no_type_check
+def _put(colors, distances, pixels, index, image, distance):  # pragma: no cover (compiled)
+    for i in range(len(index)):
+        pixel = pixels[index[i]]
+        distance[pixel] = distances[i]
+        for c in range(3):
+            image[pixel, c] = colors[i, c]
+
+
+@njit(cache=True, error_model="numpy")
+@no_type_check
 def _hide(nearest, winner, behind, samples):  # pragma: no cover (compiled)
     """Takes out what lies behind furniture, walls or under the floor."""
     for y in range(nearest.shape[0]):

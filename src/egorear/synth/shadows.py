@@ -14,7 +14,6 @@ from jaxtyping import Float32, Int32
 from numba import njit
 
 from egorear.synth.body import BONES, body_model
-from egorear.synth.rasterizer import vertex_normals
 
 LOWEST_SUN = 0.087  # sine of the elevation under which nothing is shadowed: such shadows lie beyond the floor we keep
 TEXEL_M = 0.008  # of the sun's depth map
@@ -43,18 +42,32 @@ class FloorLight:
     half_width: float
 
 
-def sun_visibility(
-    vertices: Float32[np.ndarray, "N 3"], triangles: Int32[np.ndarray, "F 3"], direction: Float32[np.ndarray, "3"]
-) -> Float32[np.ndarray, "N"]:
-    """How much of the sun each vertex sees, 1 lit … 0 shadowed, with a soft edge of a centimetre.
+class Sun:
+    """What the sun sees of all triangles: a depth map. direction: unit vector towards it.
 
-    direction: unit vector towards the sun. With a sun that is nearly down (or a zero vector: none) all are 1.
-    Vertices that face away from the sun are 0.
+    A sun that is nearly down (or a zero vector: none) throws no shadows.
     """
-    if direction[2] < LOWEST_SUN:
-        return np.ones(len(vertices), np.float32)
-    depth, corner, texel, seen = _sun_map(vertices, triangles, direction)
-    return _compare(seen, vertex_normals(vertices, triangles), direction, depth, corner, texel)
+
+    def __init__(
+        self,
+        vertices: Float32[np.ndarray, "N 3"],
+        triangles: Int32[np.ndarray, "F 3"],
+        direction: Float32[np.ndarray, "3"],
+    ) -> None:
+        self.direction = direction
+        self.count = len(vertices)
+        self.up = bool(direction[2] >= LOWEST_SUN)
+        if self.up:
+            self.depth, self.corner, self.texel, self.seen = _sun_map(vertices, triangles, direction)
+
+    def visibility(self, normals: Float32[np.ndarray, "N 3"]) -> Float32[np.ndarray, "N"]:
+        """How much of the sun each vertex sees, 1 lit … 0 shadowed, with a soft edge of a centimetre.
+
+        normals: unit, of the vertices; those that face away from the sun are 0.
+        """
+        if not self.up:
+            return np.ones(self.count, np.float32)
+        return _compare(self.seen, normals, self.direction, self.depth, self.corner, self.texel)
 
 
 def openness(
@@ -69,17 +82,9 @@ def openness(
 
 
 def floor_light(
-    vertices: Float32[np.ndarray, "N 3"],
-    triangles: Int32[np.ndarray, "F 3"],
-    direction: Float32[np.ndarray, "3"],
-    spheres: Float32[np.ndarray, "K 4"],
-    centre: tuple[float, float],
-    half_width: float,
+    sun: Sun, spheres: Float32[np.ndarray, "K 4"], centre: tuple[float, float], half_width: float
 ) -> Float32[np.ndarray, "G G 2"]:
-    """The texture of a `FloorLight`: the shadow of all triangles and the sky that the spheres hide.
-
-    direction: as in `sun_visibility`.
-    """
+    """The texture of a `FloorLight`: the shadow of all triangles and the sky that the spheres hide."""
     offset = np.linspace(-half_width, half_width, FLOOR_TEXELS)
     x, y = (centre[0] + offset).astype(np.float32), (centre[1] + offset).astype(np.float32)
     points = np.zeros((3, FLOOR_TEXELS, FLOOR_TEXELS), np.float32)
@@ -89,9 +94,8 @@ def floor_light(
     up[2] = 1
     light = np.ones((points.shape[1], 2), np.float32)
     light[:, 1] = _open(points, up, spheres)
-    if direction[2] >= LOWEST_SUN:
-        depth, corner, texel, _ = _sun_map(vertices, triangles, direction)
-        light[:, 0] = _floor_sun(points, direction, depth, corner, texel)
+    if sun.up:
+        light[:, 0] = _floor_sun(points, sun.direction, sun.depth, sun.corner, sun.texel)
     light = light.reshape(FLOOR_TEXELS, FLOOR_TEXELS, 2)
     edge = np.clip((1 - np.abs(np.linspace(-1, 1, FLOOR_TEXELS))) / FLOOR_FADE, 0, 1).astype(np.float32)
     return 1 - (1 - light) * (edge * edge[:, None])[..., None]

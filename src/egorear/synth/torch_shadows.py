@@ -68,7 +68,7 @@ class Sun:
         return torch.stack([(axis * points).sum(-1) for axis in (u, v, t)], -1)
 
     def visibility(self, normals: Float32[Tensor, "S N 3"]) -> Float32[Tensor, "S N"]:
-        """As `shadows.sun_visibility` of the vertices."""
+        """As `shadows.Sun.visibility`."""
         texel = self.texel[:, None]
         along = self.turned(normals)
         facing = along[..., 2]
