@@ -41,6 +41,18 @@ def predicted(joints, names=None, joint_names=EGO4VIEW.names) -> Poses:
     )
 
 
+def test_the_hard_part_of_a_benchmark_has_a_row_of_its_own():
+    truth = Truth()
+    truth.names = ["test_00000/take_000000/000000", *(f"test_hard_00000/hard_000000/{i:06d}" for i in range(3))]
+    joints = truth.poses.copy()
+    joints[1:, :, 0] += 0.1
+    parts = score(predicted(joints, truth.names), truth).parts
+    assert (parts["ordinary"].frames, parts["hard"].frames) == (1, 3)
+    assert parts["ordinary"].mpjpe_mm == pytest.approx(0, abs=1e-3)
+    assert parts["hard"].mpjpe_mm == pytest.approx(100, abs=1e-3)
+    assert score(predicted(truth.poses), Truth()).parts == {}
+
+
 def test_a_hand_that_is_off_shows_in_its_rows_only():
     truth = Truth()
     joints = truth.poses.copy()

@@ -27,7 +27,7 @@ class FrameTruth:
 
     joints_world: metres, world frame (z up). T_device_world: world points to device points (m).
     visibility: `Visibility` per view of the rig and joint. action: free text. timestamp_s: since the sequence began.
-    T_camera_device: the true extrinsics (m); none: those of the rig. maps: by view.
+    T_camera_device: the true extrinsics (m); none: those of the rig. maps: by view. jpeg_quality: of its images' files.
     """
 
     joints_world: Float[np.ndarray, "J 3"]
@@ -38,6 +38,7 @@ class FrameTruth:
     T_camera_device: Float[np.ndarray, "V 4 4"] | None = None
     body: BodyTruth | None = None
     maps: Mapping[str, ViewMaps] | None = None
+    jpeg_quality: int = JPEG_QUALITY
 
     @property
     def visible(self) -> Bool[np.ndarray, "V J"]:
@@ -92,7 +93,7 @@ def encode_frame(rig: Rig, images: Mapping[str, UInt8[np.ndarray, "H W 3"]], tru
                 f"{camera.width}x{camera.height}"
             )
         bgr = cv2.cvtColor(images[view], cv2.COLOR_RGB2BGR)
-        files[view] = cv2.imencode(".jpg", bgr, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))[1].tobytes()
+        files[view] = cv2.imencode(".jpg", bgr, (cv2.IMWRITE_JPEG_QUALITY, truth.jpeg_quality))[1].tobytes()
     maps = {(kind, view): data for view, each in (truth.maps or {}).items() for kind, data in encode_maps(each).items()}
     true_rig = truth.rig(rig)
     text = json.dumps(_content(true_rig, truth), separators=(",", ":"), allow_nan=False)

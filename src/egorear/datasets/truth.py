@@ -27,9 +27,9 @@ class Visibility(IntEnum):
 
     VISIBLE = 0
     OUTSIDE = 1  # of the image or the lens' field of view
-    BODY = 2  # behind the wearer's own body, tight clothes and headset
+    BODY = 2  # behind the wearer's own body and close clothes
     CLOTH = 3  # behind or inside a loose garment
-    OTHER = 4  # behind furniture or another person
+    OTHER = 4  # behind the headset, furniture or another person
 
 
 REASONS = {reason.name.lower(): reason for reason in Visibility}

@@ -14,6 +14,8 @@ from egorear.geometry.skeleton import EGO4VIEW
 from egorear.metrics.errors import auc, joint_errors_mm, pck
 from egorear.poses import Poses
 
+HARD = "_hard_"  # in the characters' names of rendered frames of the hard mix
+
 
 @runtime_checkable
 class TruthSource(Protocol):
@@ -40,6 +42,8 @@ class Scores:
 class ScoreReport:
     """overall, and rows by joint, by joint group (the paper's Table 4) and by action where the truth tells it.
 
+    parts: the "ordinary" and the "hard" frames of rendered benchmarks, where a split has both.
+
     without_pose, without_truth: names found on one side only, and so not scored.
     baseline: the mean pose of some training data on the very same frames, if asked for.
     """
@@ -48,17 +52,19 @@ class ScoreReport:
     joints: dict[str, Scores]
     groups: dict[str, Scores]
     actions: dict[str, Scores]
+    parts: dict[str, Scores]
     without_pose: list[str]
     without_truth: list[str]
     model_id: str
     baseline: Scores | None = None
 
     def rows(self) -> list[tuple[str, str, Scores]]:
-        """Every row as (kind, name, scores): overall first, then baseline, groups, joints, actions."""
+        """Every row as (kind, name, scores): overall first, then baseline, parts, groups, joints, actions."""
         rows = [("overall", "all", self.overall)]
         if self.baseline:
             rows.append(("baseline", "mean pose", self.baseline))
-        for kind, table in (("group", self.groups), ("joint", self.joints), ("action", self.actions)):
+        tables = {"part": self.parts, "group": self.groups, "joint": self.joints, "action": self.actions}
+        for kind, table in tables.items():
             rows += [(kind, name, scores) for name, scores in table.items()]
         return rows
 
@@ -84,6 +90,8 @@ def score(poses: Poses, dataset: TruthSource, baseline_pose: Float[np.ndarray, "
     pred = torch.from_numpy(poses.joints[[predicted[name] for name in shared]][:, _joint_order(poses)]).double()
     errors, aligned = joint_errors_mm(pred, target), joint_errors_mm(pred, target, align=True)
     actions = np.array([action or "" for _, action in truth])
+    hard = np.array([HARD in name.split("/")[0] for name in shared])
+    parts = {"ordinary": ~hard, "hard": hard} if hard.any() and not hard.all() else {}
     report = ScoreReport(
         overall=_scores(errors, aligned),
         joints={name: _scores(errors[:, [j]], aligned[:, [j]]) for j, name in enumerate(EGO4VIEW.names)},
@@ -93,6 +101,7 @@ def score(poses: Poses, dataset: TruthSource, baseline_pose: Float[np.ndarray, "
             for action in np.unique(actions)
             if action
         },
+        parts={name: _scores(errors[part], aligned[part]) for name, part in parts.items()},
         without_pose=[name for name in known if name not in predicted],
         without_truth=[name for name in predicted if name not in known],
         model_id=poses.model_id,

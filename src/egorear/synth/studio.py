@@ -38,6 +38,7 @@ def take(recipe: Recipe, take: Take, skip: Collection[int] = ()) -> Iterator[tup
             T_camera_device=scene.T_camera_device if recipe.shaken else None,
             body=performance.body(i),
             maps=frame.maps,
+            jpeg_quality=performance.sensor.jpeg_quality,
         )
         yield i, frame.images, truth
 
