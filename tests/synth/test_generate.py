@@ -97,6 +97,18 @@ def test_resuming_renders_only_what_is_missing(rendered, tmp_path):
     assert kept.stat().st_mtime_ns == before
 
 
+@pytest.mark.parametrize("layout", ["syn", "rw", "shards"])
+def test_what_was_lost_or_damaged_since_is_rendered_again(tmp_path, layout):
+    out, options = tmp_path / "data", ("--frames", "3", "--split", "test", "--take-frames", "2", "--layout", layout)
+    assert synth(out, *options) == 0
+    before = contents(out)
+    for harm in (Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-9]), lambda path: path.write_bytes(b"")):
+        harm(next(out.rglob("*.tar" if layout == "shards" else "000001.jpg")))
+        assert main(["synth", "--verify", str(out)]) == 1
+        assert synth(out, *options) == 0
+        assert contents(out) == before
+
+
 def test_interrupted_it_ends_with_whole_files_and_goes_on(tmp_path):
     out = tmp_path / "data"
     job = started(out, "--frames", "400", "--split", "train", "--workers", "2")
@@ -199,6 +211,10 @@ def test_all_layouts_hold_the_same_frames(rendered, shards, tmp_path):
         (["--frames", "5", "--motion", "nowhere.bvh"], "nowhere.bvh"),
         (["--frames", "5", "--fps", "7"], "30 divided by a whole number"),
         (["--frames", "5", "--workers", "0"], "--workers"),
+        (["--frames", "99999999999999"], "seeds"),
+        (["--frames", "1", "--take-frames", "9999999"], "'take_frames'"),
+        (["--frames", "1", "--samples", "999"], "'samples'"),
+        (["--frames", "1", "--ray", "127.0.0.1:1"], "no Ray cluster"),
         (["--preset", "open-v1"], "fixes --size"),
         (["--verify", "nowhere"], "nowhere"),
     ],
@@ -208,6 +224,18 @@ def test_bad_options_are_named_in_one_sentence(tmp_path, capsys, options, word):
     message = capsys.readouterr().err.strip()
     assert word in message
     assert "\n" not in message
+    assert not (tmp_path / "data").exists()
+
+
+def test_cameras_of_unlike_aspect_ratios_are_refused_before_anything_is_written(tmp_path, capsys):
+    views = {"wide": (96, 64), "square": (64, 64)}
+    cameras = {
+        view: KannalaBrandt(width=w, height=h, fx=20.0, fy=20.0, cx=w / 2, cy=h / 2) for view, (w, h) in views.items()
+    }
+    Rig("unlike", cameras, torch.eye(4).repeat(2, 1, 1)).save(tmp_path / "rig.json")
+    assert synth(tmp_path / "data", "--frames", "1", "--rig", str(tmp_path / "rig.json")) == 2
+    assert "camera 'square' is 64x64" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
 
 
 def test_unwritable_folder_is_named(tmp_path, capsys):

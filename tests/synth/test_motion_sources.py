@@ -123,6 +123,8 @@ def test_bvh_folder_joins_the_library(tmp_path):
         (bvh_text(frames=[((0, 0, 0), {}), (("nan", 0, 0), {})]), "frame 2 is not finite"),
         (bvh_text().replace("OFFSET 10 -5 0", "OFFSET 10 inf 0"), "finite"),
         (bvh_text().replace("CHANNELS 3", "CHANNELS 300000", 1), "no channel"),
+        (bvh_text().replace("Frames: 1", "Frames: many"), "line 4: 'Frames:'"),
+        ("HIERARCHY " + "x" * 99 + " MOTION", "'x{40}'"),
         ("HIERARCHY OFFSET 1 2 3 MOTION", "well-formed"),
         ("HIERARCHY } MOTION", "well-formed"),
         ("HIERARCHY ROOT a { } JOINT b { } MOTION Frames: 1 Frame Time: 0.1", "out of place"),
@@ -156,6 +158,10 @@ def test_npz_is_read_and_its_faulty_frames_are_kept_marked(tmp_path):
         ("clips", np.array(["absent"])),
         ("fps", np.array("fast")),
         ("names", np.array([{}], dtype=object)),
+        ("names", np.array(NAMES[:-1])),
+        ("clips", np.array([], str)),
+        ("clips", np.array("reach_x")),
+        ("reach_x/root", np.linspace(0, 1e300, 20)[:, None] * np.ones(3)),
     ],
 )
 def test_malformed_npz_is_told_in_a_sentence(tmp_path, key, value):

@@ -33,6 +33,12 @@ def test_a_malformed_sweep_is_one_sentence(text):
         Sweep.parse(text)
 
 
+def test_a_sweep_names_each_camera_once_and_tells_fine_offsets_apart():
+    with pytest.raises(UserError, match="each view once"):
+        Sweep.parse("back_left,back_left:y=0")
+    assert list(Sweep.parse("back_left:y=0.0001,0.0002").rigs(RIG)) == ["+0.01 cm", "+0.02 cm"]
+
+
 def test_a_sweep_of_an_unknown_camera_is_one_sentence():
     with pytest.raises(UserError, match="no view 'rear'"):
         Sweep.parse("rear:y=0").rigs(RIG)
@@ -80,3 +86,5 @@ def test_bad_options_are_refused_before_anything_is_rendered(tmp_path, capsys):
     assert main(["rig", "visibility", "ego4view_syn", "--frames", "0"]) == 2
     assert main(["rig", "visibility", "ego4view_syn", "--plot", str(tmp_path / "no" / "such.xyz")]) == 2
     assert ".png, .pdf or .svg" in capsys.readouterr().err
+    assert main(["rig", "visibility", "ego4view_syn", "--out", str(tmp_path)]) == 2
+    assert "is a folder" in capsys.readouterr().err

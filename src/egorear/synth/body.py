@@ -25,7 +25,7 @@ from egorear.synth.surfaces import Surface
 
 __all__ = ["ASSET", "BONES", "EGO4VIEW_BONES", "PARENTS", "Person", "body_model", "pose_person", "sample_person"]
 
-FOREHEAD_ABOVE_HEAD_M = 0.135  # over the Head joint (top of the neck), on the mean body
+FOREHEAD = 0.66  # share of the way from the Head joint (top of the neck) to the crown; children's heads are large
 PRESSED_HAIR_M = 0.012  # hair under a headband is at most this thick
 HEADBAND_M = (0.02, 0.02)  # half width and half height of the patch in which forehead and back of the head are sought
 GLASSES_SHARE = 0.3
@@ -208,20 +208,18 @@ def _head_points(shape: Shape, pieces: list[Piece]) -> tuple[Float32[np.ndarray,
     """Forehead, back of the head and crown: a headset sits on the skull and on the hair it presses down."""
     skull = shape.surfaces["body"]
     skull, head = skull.points[_on_head(skull)], _head(pieces)
-    bare, hairy = (_outermost(points, shape) for points in (skull, head))
+    x, _, z = (float(along) for along in shape.joints[HEAD])
+    level = z + FOREHEAD * (float(skull[:, 2].max()) - z)
+    bare, hairy = (_outermost(points, x, level) for points in (skull, head))
     forehead, back, top = np.clip(hairy, np.subtract(bare, PRESSED_HAIR_M), np.add(bare, PRESSED_HAIR_M))
-    x, _, z = shape.joints[HEAD]
-    level = z + FOREHEAD_ABOVE_HEAD_M * shape.size
     crown = skull[skull[:, 2].argmax(), 1]
     # A headset sits in the middle, whichever side the extreme vertex is on.
     return tuple(np.array(point, np.float32) for point in ((x, forehead, level), (x, back, level), (x, crown, top)))
 
 
-def _outermost(head: Float32[np.ndarray, "H 3"], shape: Shape) -> tuple[float, float, float]:
-    """How far a head reaches to the front and the back at the height of a headband, and up; metres."""
-    neck = shape.joints[HEAD]
-    centre = neck[[0, 2]] + (0, FOREHEAD_ABOVE_HEAD_M * shape.size)
-    y = head[(np.abs(head[:, [0, 2]] - centre) < HEADBAND_M).all(1), 1]
+def _outermost(head: Float32[np.ndarray, "H 3"], x: float, level: float) -> tuple[float, float, float]:
+    """How far a head reaches to the front and the back at the level of a headband, and up; metres."""
+    y = head[(np.abs(head[:, [0, 2]] - (x, level)) < HEADBAND_M).all(1), 1]
     return float(y.min()), float(y.max()), float(head[:, 2].max())
 
 

@@ -37,7 +37,7 @@ def read_bvh(path: str | Path) -> Source:
         UserError: the file cannot be read, is too large or is not well-formed BVH.
     """
     path = Path(path)
-    text = read_bytes(path, LIMIT_BYTES).decode("utf-8", errors="replace")
+    text = read_bytes(path, LIMIT_BYTES).decode("utf-8-sig", errors="replace")
     head, found, motion = text.partition("MOTION")
     if not found:
         raise UserError(f"{path} is not a BVH file: it has no MOTION section")
@@ -103,7 +103,7 @@ def _hierarchy(head: str) -> list[_Joint]:
                 opened.pop()
                 i += 1
             else:
-                raise ValueError(f"'{word}' is unexpected in the hierarchy")
+                raise ValueError(f"{word[:40]!r} is unexpected in the hierarchy")
     except (ValueError, IndexError) as error:
         line = words[min(i, len(words) - 1)][1]
         complaint = error if isinstance(error, ValueError) else "something is missing"
@@ -118,7 +118,10 @@ def _motion(text: str, width: int, line: int) -> tuple[float, np.ndarray]:
     header = _HEADER.match(text)
     if header is None:
         raise ValueError(f"line {line}: MOTION must give 'Frames:' and 'Frame Time:'")
-    frames, interval = int(header[1]), float(header[2])
+    try:
+        frames, interval = int(header[1]), float(header[2])
+    except ValueError as error:
+        raise ValueError(f"line {line + 1}: 'Frames:' or 'Frame Time:' is no number: {error}") from error
     if frames < 1:
         raise ValueError(f"line {line + 1}: the number of frames is {frames}; 1 or more are needed")
     if not 1e-4 < interval < 10:

@@ -27,7 +27,7 @@ def render_on_cluster(
 
     started = not ray.is_initialized()
     if started:
-        _check_reachable(address)
+        check_reachable(address)
         options = {"num_cpus": workers, "include_dashboard": False} if address == "local" else {}
         try:
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
@@ -58,8 +58,15 @@ def render_on_cluster(
             ray.shutdown()
 
 
-def _check_reachable(address: str) -> None:
-    """Ray itself would try for minutes."""
+def check_reachable(address: str) -> None:
+    """Ray itself would try for minutes.
+
+    Raises:
+        UserError: nobody answers at that address.
+        ModuleNotFoundError: ray is not installed.
+    """
+    import ray  # noqa: F401
+
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdecimal():
         try:

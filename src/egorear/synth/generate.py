@@ -1,9 +1,11 @@
 """Renders a job into a folder: what is missing, in order, each part whole or absent, and at the end an index.
 
 Everything of a take follows from recipe, split and number alone, so frame k of a seed is the same bytes whoever
-renders it and however often the job was stopped; what is on disk is not rendered again. This process alone writes.
+renders it and however often the job was stopped; what is on disk whole is not rendered again. This process alone
+writes.
 """
 
+import logging
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -27,15 +29,30 @@ def generate(job: Job, workers: int = 1, ray: str | None = None) -> Iterator[int
     """
     from egorear.synth import studio
 
+    if ray is not None:
+        from egorear.synth.cluster import check_reachable
+
+        check_reachable(ray)
     studio.prepare(job.recipe)
     claim(job)
     layout = open_layout(job)
     remove_leftovers(job.out)
     takes = plan(job)
     index = _index(job)
-    layout.list_takes(takes)
     portions = {split: layout.portions(takes[split]) for split in job.splits}
     missing = {portion.name: layout.missing(portion) for each in portions.values() for portion in each}
+    whole: dict[str, Part] = {}
+    for split in job.splits:
+        for portion in portions[split]:
+            if not missing[portion.name] and (known := index.splits.get(split, {}).get(portion.name)):
+                found = layout.digest(portion)
+                if known.frames == portion.frames and known != found:
+                    logging.getLogger("egorear").warning("%s is damaged: rendering it again", portion.name)
+                    missing[portion.name] = [Task(take) for take in portion.takes]
+                else:
+                    whole[portion.name] = found
+    layout.list_takes(takes)
+    index = index.without(job.splits)
     index.save(job.out)
     tasks = [task for each in missing.values() for task in each]
     frames = _frames(job, tasks, workers, ray)
@@ -45,7 +62,7 @@ def generate(job: Job, workers: int = 1, ray: str | None = None) -> Iterator[int
             for portion in portions[split]:
                 if missing[portion.name]:
                     _write(layout, portion, missing[portion.name], frames)
-                parts[portion.name] = layout.digest(portion)
+                parts[portion.name] = whole.get(portion.name) or layout.digest(portion)
                 yield portion.frames
             index = index.with_split(split, parts)
             index.save(job.out)
@@ -81,9 +98,9 @@ def claim(job: Job) -> None:
 
 
 def _index(job: Job) -> Index:
-    """The index as it stands while the splits of this job are in the making: without them."""
+    """What the folder's index says so far."""
     if (Path(job.out) / FILE).exists():
-        return Index.load(job.out).without(job.splits)
+        return Index.load(job.out)
     return Index(job.layout, job.recipe.rig.hash(), job.recipe.image_size, ENGINE_VERSION)
 
 

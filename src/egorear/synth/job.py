@@ -20,6 +20,8 @@ SHARES = {"validation": 0.1, "test": 0.1}  # of the frames when all splits are a
 MOTION_FPS = 30.0
 TRUTHS = ("depth", "segmentation", "normals")
 MIXES = ("all", "hard")
+LARGEST_PX = 8192  # of a picture's side in samples: a view's buffers then fill a gigabyte
+MOST = 1_000_000  # takes of a split, frames of a take: their names have six digits
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,15 @@ class Recipe:
         for name, least in (("seed", 0), ("size", 16), ("samples", 1), ("take_frames", 1)):
             if getattr(self, name) < least:
                 raise UserError(f"'{name}' is {getattr(self, name)} but must be at least {least}")
+        if self.take_frames > MOST:
+            raise UserError(f"'take_frames' is {self.take_frames} but must be at most {MOST}")
+        if max(self.image_size) * self.samples > LARGEST_PX:
+            raise UserError(
+                f"'size' is {self.size} with {self.samples} 'samples' a pixel, but no side of a picture may have more "
+                f"than {LARGEST_PX} samples"
+            )
+        if not min(self.image_size):
+            raise UserError(f"'size' is {self.size}, which leaves no width of the rig's pictures")
         if not 0 < self.fps <= MOTION_FPS or abs(MOTION_FPS / self.fps - self.stride) > 1e-6:
             raise UserError(
                 f"'fps' is {self.fps:g} but must be 30 divided by a whole number: 30, 15, 10, 7.5, 6, 5, ..."
@@ -110,7 +121,8 @@ class Job:
     crouching, crawling, arms behind the back, loose clothes). layout: one of `datasets.index.LAYOUTS`.
 
     Raises:
-        UserError: there is no such split or layout, or a count is negative.
+        UserError: there is no such split or layout, a count is negative or beyond what can be named, or the cameras'
+            images differ in their aspect ratio.
     """
 
     out: str
@@ -125,6 +137,19 @@ class Job:
         for split, count in (*self.frames.items(), *self.hard.items()):
             if split not in SPLITS or count < 0:
                 raise UserError(f"{count} frames of '{split}' cannot be rendered: splits are {', '.join(SPLITS)}")
+            if count > MOST * self.recipe.take_frames:
+                raise UserError(
+                    f"{count} frames of '{split}' are more than {MOST} takes of {self.recipe.take_frames}; render "
+                    "several datasets with other seeds, or longer takes"
+                )
+        for view, camera in self.recipe.rig.cameras.items():
+            if not camera.same_aspect(*self.recipe.image_size):
+                width, height = self.recipe.image_size
+                raise UserError(
+                    f"rig '{self.recipe.rig.name}': camera '{view}' is {camera.width}x{camera.height}, another aspect "
+                    f"ratio than that of the dataset's pictures, {width}x{height}, which the first camera gives: crop "
+                    "the cameras to one aspect ratio, render them by themselves, or take another 'size'"
+                )
 
     @property
     def splits(self) -> list[str]:

@@ -41,6 +41,10 @@ class Mount:
         wave = np.sin(2 * np.pi * seconds / self.period + self.phase) - np.sin(self.phase)
         return from_vector(wave @ self.turn) @ self.rotation, self.position + wave @ self.slide
 
+    def at_rest(self, points: Float64[np.ndarray, "N 3"]) -> Float64[np.ndarray, "N 3"]:
+        """Device points (metres) in the rest frame of the wearer's body, before anything slips."""
+        return (self.rotation * points[:, None]).sum(-1) + self.position
+
     def T_device_world(
         self,
         person: Person,

@@ -15,6 +15,7 @@ from egorear.synth.body import EGO4VIEW_BONES, Person, pose_person, sample_perso
 from egorear.synth.clips import FPS
 from egorear.synth.cloth import cloth_vertices, drape
 from egorear.synth.environment import Place, sample_place
+from egorear.synth.footing import footed, pressed
 from egorear.synth.garments import Part
 from egorear.synth.headset import HeadsetMesh, build_headset, head_points
 from egorear.synth.job import Recipe, Take
@@ -48,7 +49,9 @@ class Performance:
         self.person = sample_person(person_rng, recipe.children, hanging)
         self.mount = sample_mount(person_rng, rng, self.person)
         self.motion = library.sample(rng, take.split, dense, mix=take.mix)
-        self.root = (self.motion.root.astype(np.float64) * self.person.leg_length).astype(np.float32)
+        root = (self.motion.root.astype(np.float64) * self.person.leg_length).astype(np.float32)
+        cameras = np.linalg.inv(recipe.rig.T_camera_device.double().numpy())[:, :3, 3]
+        self.root = footed(self.person, self.motion.rotations, root, self.mount.at_rest(cameras))
         reach = float(np.linalg.norm(self.root[:, :2].astype(np.float64), axis=1).max()) + ARM_REACH_M
         self.place = sample_place(rng, take.split, reach)
         self.sensor = sample_sensor(rng, len(recipe.rig.views))
@@ -82,7 +85,7 @@ class Performance:
         return Scene(
             mesh=self.mesh,
             place=self.place,
-            vertices=np.concatenate([vertices, headset.astype(np.float32), *(v for v, _ in others)]),
+            vertices=np.concatenate([pressed(vertices), headset.astype(np.float32), *(v for v, _ in others)]),
             joints=skeleton[EGO4VIEW_BONES],
             limb_radius=self.person.limb_radius,
             spheres=np.concatenate([spheres, *(s for _, s in others)]),
@@ -113,24 +116,23 @@ class Performance:
 
 @dataclass(frozen=True)
 class Stranger:
-    """Another person in view, at a place of their own. offset: of their motion's origin in the world (m)."""
+    """Another person in view. root: their hips in the world in each picture (m)."""
 
     person: Person
     motion: Motion
-    offset: Float32[np.ndarray, "3"]
+    root: Float32[np.ndarray, "T 3"]
 
     def pose(self, i: int) -> tuple[Float32[np.ndarray, "N 3"], Float32[np.ndarray, "S 4"]]:
         """World vertices in the i-th picture, and spheres along the bones."""
-        root = self.motion.root[i] * np.float32(self.person.leg_length) + self.offset
-        vertices, joints = pose_person(self.person, self.motion.rotations[i], root)
-        return vertices, body_spheres(joints, self.person.limb_radius)
+        vertices, joints = pose_person(self.person, self.motion.rotations[i], self.root[i])
+        return pressed(vertices), body_spheres(joints, self.person.limb_radius)
 
 
 def _sample_strangers(
     rng: np.random.Generator, split: str, place: Place, reach: float, library: MotionLibrary, recipe: Recipe
 ) -> list[Stranger]:
     """Up to three others around the wearer, out of reach, where the room and its furniture leave space."""
-    strangers = []
+    strangers, taken = [], []
     if rng.random() >= STRANGERS_SHARE:
         return strangers
     for _ in range(rng.integers(1, 4)):
@@ -139,8 +141,10 @@ def _sample_strangers(
         room = float(np.linalg.norm(motion.root[:, :2], axis=1).max()) * person.leg_length + ARM_REACH_M
         distance, angle = reach + room + rng.uniform(*STRANGER_GAP_M), rng.uniform(-np.pi, np.pi)
         spot = distance * np.array([np.cos(angle), np.sin(angle)])
-        if _is_free(place, spot, room) and all(np.linalg.norm(spot - s.offset[:2]) > 2 * room for s in strangers):
-            strangers.append(Stranger(person, motion, np.array([*spot, 0], np.float32)))
+        if _is_free(place, spot, room) and all(np.linalg.norm(spot - other) > room + space for other, space in taken):
+            root = footed(person, motion.rotations, motion.root * np.float32(person.leg_length))
+            strangers.append(Stranger(person, motion, root + np.array([*spot, 0], np.float32)))
+            taken.append((spot, room))
     return strangers
 
 

@@ -46,6 +46,7 @@ _TIPS: list[tuple[str, int, tuple[float, ...]]] = [
 ]  # of hands, along the fingers
 JOINTS = len(_TREE)
 _RATES = ("mocap_framerate", "mocap_frame_rate", "fps", "frame_rate")
+LARGEST_ANGLE = 8 * np.pi  # of an axis angle's components; recordings stay within a turn or two
 _Z_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])  # turns z up to y up
 
 
@@ -69,6 +70,8 @@ def read_smplx(file: Any, path: str | Path) -> Source:
         raise UserError(f"{path}: 'trans' must be [{frames}, 3] as there are {frames} poses, not {list(trans.shape)}")
     if not (np.isfinite(pose).all() and np.isfinite(trans).all()):
         raise UserError(f"{path}: 'poses' or 'trans' holds values that are not finite")
+    if np.abs(pose).max() > LARGEST_ANGLE:
+        raise UserError(f"{path}: poses hold {np.abs(pose).max():.3g} but must be axis angles in radians, not degrees")
     local = from_vector(pose.reshape(frames, JOINTS, 3))
     if np.quantile(local[:, 0, 2, 1], 0.9) > np.quantile(local[:, 0, 1, 1], 0.9):
         local[:, 0], trans = _Z_UP @ local[:, 0], trans @ _Z_UP.T
@@ -107,7 +110,10 @@ def _pose(file: Any, path: Path) -> np.ndarray:
 
 def _field(file: Any, name: str, path: Path) -> np.ndarray:
     try:
-        values = np.asarray(file[name], np.float64)
+        values = file[name]
+        if values.dtype.kind not in "fiu":
+            raise TypeError(values.dtype)
+        values = values.astype(np.float64)
     except (ValueError, TypeError) as error:
         raise UserError(f"{path}: '{name}' is not an array of numbers") from error
     if values.ndim == 0 or values.size == 0:

@@ -7,6 +7,7 @@ where some frames are faulty, `CLIP/ok` [T].
 """
 
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -86,11 +87,15 @@ def _read_npz(path: Path, in_folder: bool) -> Iterator[Source]:
             if is_smplx(file):
                 yield read_smplx(file, path)
             elif "clips" in file:
+                if file["clips"].ndim != 1 or not len(file["clips"]):
+                    raise UserError(f"{path}: 'clips' must be a list of one name or more")
                 for name in file["clips"].tolist():
                     yield _npz_clip(file, name, path)
             elif not in_folder:
                 raise UserError(f"{path} is not a file of motion: it has neither 'clips' nor 'poses' nor 'pose_body'")
-    except (OSError, zipfile.BadZipFile) as error:
+    except MemoryError as error:
+        raise UserError(f"{path} is damaged, or needs more memory than there is: {error}") from error
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise UserError(f"cannot read {path}: {error}") from error
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise UserError(f"{path} is not a file of motion clips: {error}") from error
@@ -113,4 +118,6 @@ def _npz_clip(file: Any, name: str, path: Path) -> Source:
     if not 1 <= fps <= 10_000:
         raise ValueError(f"'fps' is {fps}, which is out of range")
     names = tuple(str(n) for n in file["names"].tolist())
+    if len(names) != joints:
+        raise ValueError(f"'names' has {len(names)} joints but 'parents' has {joints}")
     return Source(name, str(path), names, tuple(parents), offsets, rotations, root, fps, ok.astype(bool))

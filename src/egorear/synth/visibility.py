@@ -6,7 +6,7 @@ counted with the reasons where it is not. All variants of a rig see the same peo
 
 import multiprocessing
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from egorear.geometry.rig import Rig
 from egorear.geometry.skeleton import EGO4VIEW
 from egorear.synth import studio
 from egorear.synth.job import FIRST_HARD_TAKE, Recipe, Take
+from egorear.synth.workers import become_worker, interrupts_for_parent_only
 
 AXES = ("x", "y", "z")  # of the device: to the wearer's right, backward, down
 END_EFFECTORS = ("LeftHand", "RightHand", "LeftFoot", "RightFoot")
@@ -54,6 +55,8 @@ class Sweep:
                 f"a sweep is written VIEW[,VIEW…]:AXIS=METRES[,METRES…] with an axis of {', '.join(AXES)}, "
                 f"such as back_left,back_right:y=-0.05,0,0.05, not '{text}'"
             )
+        if len(set(sweep.views)) < len(sweep.views):
+            raise UserError(f"a sweep names each view once, not '{views}'")
         return sweep
 
     def rigs(self, rig: Rig) -> dict[str, Rig]:
@@ -70,7 +73,10 @@ class Sweep:
             step = torch.zeros(3, dtype=T.dtype)
             step[AXES.index(self.axis)] = offset
             T[moved, :3, 3] -= T[moved, :3, :3] @ step
-            variants[f"{100 * offset:+.1f} cm"] = replace(rig, T_camera_device=T)
+            centimetres = f"{100 * offset:+.1f}"
+            if abs(float(centimetres) - 100 * offset) > 1e-6:  # finer than a millimetre
+                centimetres = f"{100 * offset:+g}"
+            variants[f"{centimetres} cm"] = replace(rig, T_camera_device=T)
         return variants
 
 
@@ -115,12 +121,15 @@ def measure(
     if workers <= 1:
         yield from (_take(*job) for job in jobs)
         return
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker) as pool:
-        yield from pool.map(_take, *zip(*jobs, strict=True))
-
-
-def _start_worker() -> None:
-    torch.set_num_threads(1)  # one process a core: more threads would only spin
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), multiprocessing.get_context("spawn"), become_worker)
+    try:
+        with interrupts_for_parent_only():
+            takes = pool.map(_take, *zip(*jobs, strict=True))
+        yield from takes
+    except BrokenExecutor as error:
+        raise UserError("a worker was killed (out of memory?): try fewer --workers") from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _take(rig: Rig, seed: int, mix: str, number: int) -> UInt8[np.ndarray, "F V 16"]:

@@ -81,7 +81,7 @@ def _from_processes(recipe: Recipe, tasks: Sequence[Task], workers: int) -> Gene
 
 
 def _submit(pool: Executor, task: Task) -> Future:
-    with _interrupts_for_parent_only():
+    with interrupts_for_parent_only():
         try:
             return pool.submit(_render, task)
         except BrokenExecutor as error:
@@ -106,7 +106,7 @@ def _count_death(deaths: Counter[str], take: str, error: BaseException) -> None:
 
 
 @contextmanager
-def _interrupts_for_parent_only() -> Iterator[None]:
+def interrupts_for_parent_only() -> Iterator[None]:
     """Processes started meanwhile never see Ctrl-C, which a terminal sends to all: their parent tells them to stop."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
@@ -122,12 +122,17 @@ _WORKER: dict[str, Any] = {}
 
 
 def _start(recipe: Recipe, stop: Any) -> None:
+    become_worker()
+    _WORKER.update(recipe=recipe, stop=stop)
+
+
+def become_worker() -> None:
+    """Of a process of a pool: Ctrl-C is left to the parent, the parent's death ends it, and it keeps to one core."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells the workers to stop
     if (parent := multiprocessing.parent_process()) is not None:
         # A parent that was killed tells nothing; without this its workers would wait for work for ever.
         threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
     use_one_thread()
-    _WORKER.update(recipe=recipe, stop=stop)
 
 
 def _render(task: Task) -> list[tuple[int, EncodedFrame]]:

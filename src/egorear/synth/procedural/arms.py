@@ -93,11 +93,12 @@ def hands_on_hips(draw: Draw, t: Time, pose: Pose) -> Pose:
 
 
 def hands_behind(draw: Draw, t: Time, pose: Pose) -> Pose:
-    """Hands joined behind the back, or behind the head."""
+    """Hands joined behind the back, or at the nape, elbows wide: clear of the skull and of the headset's cameras."""
     behind, low = draw.choice("behind", ("back", "head"), p=(0.6, 0.4)), draw.uniform("hands_low", -0.8, -0.6)
-    place = [MIDDLE + 0.12, -0.05, 0.45] if behind == "head" else [MIDDLE + 0.1, -0.38, low]
+    nape = behind == "head"
+    place = [MIDDLE + 0.13, -0.2, 0.28] if nape else [MIDDLE + 0.1, -0.38, low]
     hands = np.tile(place, (len(t), 2, 1)) + sway(draw.rng, t, 0.01)[:, None]
-    return replace(pose, hands=hands, elbows=np.full((len(t), 2), 0.3))
+    return replace(pose, hands=hands, elbows=np.full((len(t), 2), -0.6 if nape else 0.3))
 
 
 def phone(draw: Draw, t: Time, pose: Pose) -> Pose:
