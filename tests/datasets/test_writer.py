@@ -139,6 +139,14 @@ def test_a_frame_is_complete_only_when_its_json_is_there(written):
     assert len(Ego4ViewSyn(written)) == 3
 
 
+def test_a_frame_that_lost_an_image_is_not_complete(tmp_path):
+    writer = SynWriter(tmp_path, ego4view_syn())
+    writer.write("anna", "1001", "0000", IMAGES, frame_truth())
+    assert writer.is_complete("anna", "1001", "0000")
+    next(tmp_path.rglob("*.jpg")).unlink()
+    assert not writer.is_complete("anna", "1001", "0000")
+
+
 def test_no_temporary_file_is_left(written):
     assert not [path for path in written.rglob("*") if path.name.startswith(".")]
 

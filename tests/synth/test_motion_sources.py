@@ -1,6 +1,7 @@
 """Retargeting and the files that users bring."""
 
 import re
+import zipfile
 
 import numpy as np
 import pytest
@@ -250,3 +251,16 @@ def test_a_limb_without_length_is_named():
 def test_labels(name, action):
     assert action_of(name) == action
     assert action in ACTIONS
+
+
+def test_an_npz_that_claims_more_than_there_is_memory_is_told_in_a_sentence(tmp_path):
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w") as archive, archive.open("poses.npy", "w") as entry:
+        header = {"descr": "<f8", "fortran_order": False, "shape": (10**14, 156)}
+        np.lib.format.write_array_header_1_0(entry, header)
+    with pytest.raises(UserError, match=r"bomb\.npz"):
+        read_source(tmp_path / "bomb.npz")
+
+
+def test_a_bvh_with_a_byte_order_mark_is_read(tmp_path):
+    (tmp_path / "bom.bvh").write_text(bvh_text(), encoding="utf-8-sig")
+    assert read_bvh(tmp_path / "bom.bvh").joints

@@ -27,8 +27,8 @@ def run(args: argparse.Namespace) -> int:
     from egorear.viewer.card import write_card
 
     out = Path(args.out)
-    check_writable(out)
     dataset = open_dataset(args.data, args.split)
+    check_writable(out)
     console = Console(file=sys.stderr)
     indices = track(range(len(dataset)), "reading", console=console, disable=not console.is_terminal)
     statistics = gather(dataset, indices)

@@ -39,6 +39,8 @@ def run(args: argparse.Namespace) -> int:
     if args.plot and Path(args.plot).suffix not in PLOTS:
         raise UserError(f"--plot is {args.plot} but must end in {', '.join(PLOTS[:-1])} or {PLOTS[-1]}")
     for path in filter(None, (args.out, args.plot)):
+        if Path(path).is_dir():
+            raise UserError(f"cannot write {path}: it is a folder")
         check_writable(Path(path).parent)
     rig = read_rig(args.source)
     rigs = Sweep.parse(args.sweep).rigs(rig) if args.sweep else {"as it is": rig}

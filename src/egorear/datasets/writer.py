@@ -43,8 +43,11 @@ class SynWriter:
         claim_rig(self.root, rig)
 
     def is_complete(self, character: str, sequence: str, stem: str) -> bool:
-        """Whether that frame is on disk whole."""
-        return self._json_path(character, sequence, stem).exists()
+        """Whether that frame is on disk: its JSON, which is written last, and its images."""
+        images = self.root / character / sequence / IMAGE_FOLDER
+        return self._json_path(character, sequence, stem).exists() and all(
+            (images / f"camera_{view}" / f"{stem}.jpg").exists() for view in self.rig.views
+        )
 
     def write(
         self,

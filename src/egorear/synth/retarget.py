@@ -20,7 +20,7 @@ from egorear.synth.figure import BODY_BONES, LEG, rest, sole_points
 from egorear.synth.rotations import between, blend, limit, slerp, to_matrix, to_quaternion, unit
 
 FASTEST_HIPS_M, FASTEST_TURN = 0.45, np.radians(110.0)  # from frame to frame at 30 fps; beyond, the frame is faulty
-FARTHEST_M = 1e5  # from where the person starts
+FARTHEST_M = 1e7  # from the origin: map coordinates at most
 WRIST_LIMIT = np.radians(75.0)
 UPRIGHT = np.cos(np.radians(30.0))
 
@@ -78,7 +78,7 @@ def retarget_and_judge(source: Source, action: str, grounded: bool = True) -> Cl
     """As `retarget`, with what the clean-up did. A recording that stays off the floor for longer than anybody flies is
     not grounded, whatever `grounded` says."""
     rotations, root = transfer(source)
-    if not (np.isfinite(rotations).all() and np.abs(root - root[:1]).max() < FARTHEST_M):
+    if not (np.isfinite(rotations).all() and np.abs(root).max() < FARTHEST_M):
         raise UserError(f"{source.origin}: in {source.name} a number is beyond anything that a person does")
     frames = np.arange(0, len(root) - 1 + 1e-6, source.fps / FPS)
     quaternions, root = resample(to_quaternion(rotations), root, frames)

@@ -110,7 +110,7 @@ def _pose(file: Any, path: Path) -> np.ndarray:
 
 def _field(file: Any, name: str, path: Path) -> np.ndarray:
     try:
-        values = file[name]
+        values = np.asarray(file[name])
         if values.dtype.kind not in "fiu":
             raise TypeError(values.dtype)
         values = values.astype(np.float64)
