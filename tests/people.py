@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from egorear.datasets.writer import FrameTruth, SynWriter
+from egorear.datasets.frame import FrameTruth
+from egorear.datasets.writer import SynWriter
 from egorear.geometry.cameras import KannalaBrandt
 from egorear.geometry.rig import Rig, ego4view_syn
 from egorear.geometry.transforms import axis_angle_to_matrix

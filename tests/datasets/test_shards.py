@@ -102,6 +102,7 @@ def test_loaders_read_them(shards, context):
     assert batches[0].images.shape == (2, 2, 3, 16, 16)
     with pytest.raises(IndexError):
         dataset[5]
+    assert [dataset.truth_file(index).name for index in (1, 2, -1)] == ["test-000000.tar", *["test-000001.tar"] * 2]
 
 
 def test_a_copy_that_is_cut_short_or_changed_is_found(shards):

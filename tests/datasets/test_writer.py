@@ -11,11 +11,11 @@ from tests.datasets.ego4view_files import NAMES, VIEWS, picture
 
 from egorear.datasets.consistency import check_truth
 from egorear.datasets.ego4view import Ego4ViewRW, Ego4ViewSyn, open_ego4view
-from egorear.datasets.frame import to_sample
+from egorear.datasets.frame import FrameTruth, to_sample
 from egorear.datasets.maps import ViewMaps, decode_maps, encode_maps
 from egorear.datasets.rw_writer import RWWriter
 from egorear.datasets.truth import BodyTruth, Visibility
-from egorear.datasets.writer import FrameTruth, SynWriter
+from egorear.datasets.writer import SynWriter
 from egorear.errors import UserError
 from egorear.geometry.rig import ego4view_syn
 from egorear.geometry.transforms import axis_angle_to_matrix

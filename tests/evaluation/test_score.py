@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from egorear.cli.main import main
-from egorear.datasets.writer import FrameTruth, SynWriter
+from egorear.datasets.frame import FrameTruth
+from egorear.datasets.writer import SynWriter
 from egorear.errors import UserError
 from egorear.evaluation.score import mean_pose, score
 from egorear.geometry.rig import ego4view_syn

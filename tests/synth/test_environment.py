@@ -230,8 +230,8 @@ def test_awkward_rays_stay_finite(seed: int) -> None:
 def test_the_sky_is_seen_in_the_direction_its_texels_lie() -> None:
     place = replace(sample_place(np.random.default_rng(3), "train"), room=None, furniture=NOTHING)
     rows = slice(10, 120)  # above the horizon
-    rays = map_directions(256, 512)[rows].reshape(-1, 3)
-    color, distance = seen(place, np.ascontiguousarray(rays))
+    rays = map_directions(256, 512)[rows].reshape(-1, 3).astype(np.float32)
+    color, distance = seen(place, rays)
     assert np.abs(color.reshape(110, 512, 3) - place.sky[rows]).mean() < 0.01 * place.sky[rows].mean()
     assert np.isinf(distance).all()
 

@@ -109,6 +109,19 @@ def test_what_was_lost_or_damaged_since_is_rendered_again(tmp_path, layout):
         assert contents(out) == before
 
 
+def test_damage_that_was_found_is_not_forgotten_by_a_job_that_is_stopped(tmp_path, monkeypatch):
+    out, options = tmp_path / "data", ("--frames", "4", "--split", "test", "--take-frames", "2", "--layout", "rw")
+    assert synth(out, *options) == 0
+    before = contents(out)
+    for harmed in (next(out.rglob("*_metadata.json")), next(out.rglob("000001.jpg"))):
+        harmed.write_bytes(harmed.read_bytes()[:-9])
+        with monkeypatch.context() as patch:
+            patch.setattr("egorear.synth.workers.render", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            assert synth(out, *options) == 1
+        assert synth(out, *options) == 0
+        assert contents(out) == before
+
+
 def test_interrupted_it_ends_with_whole_files_and_goes_on(tmp_path):
     out = tmp_path / "data"
     job = started(out, "--frames", "400", "--split", "train", "--workers", "2")

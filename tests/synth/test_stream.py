@@ -37,6 +37,13 @@ def test_takes_follow_each_other_in_turn():
     ]  # fmt: skip
 
 
+def test_every_other_take_is_hard_if_half_of_them_are_to_be():
+    names = [sample.name for sample in first(3, stream(hard=0.5))]
+    assert names == [
+        "train_00000/take_000000/000000", "train_hard_00000/hard_000001/000000", "train_00000/take_000002/000000"
+    ]  # fmt: skip
+
+
 def test_a_new_iteration_goes_on():
     source = stream()
     seen = {sample.name for sample in first(6, source)}

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from egorear.datasets.writer import FrameTruth, SynWriter
+from egorear.datasets.frame import FrameTruth
+from egorear.datasets.writer import SynWriter
 from egorear.geometry.rig import ego4view_syn
 from egorear.geometry.skeleton import EGO4VIEW
 

@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add(
         "--motion", action="append", metavar="PATH",
-        help="more motion for training: a BVH file or folder, or an npz; repeatable",
+        help="more motion: BVH, AMC with its ASF, SMPL-family npz, npz of rotations, or folders of them; repeatable",
     )  # fmt: skip
 
 

@@ -23,7 +23,8 @@ class ViewMaps:
     depth_m: distance from the camera's centre along the pixel's ray, metres, inf where there is nothing within 65 m.
     part: `egorear.synth.garments.Part` (skin 0, shirt 1, ...), 255 for floor, walls and sky.
     limb: Ego4View joint (0..15) whose bone carries the wearer's surface, 255 for all else.
-    normals: unit, camera frame, towards the camera; zero where there is none.
+    normals: unit, camera frame, outward, smooth as shaded; zero where there is none. They turn from the camera where it
+    looks into a sleeve or under a hem (1 to 2 pixels of 100).
     """
 
     depth_m: Float32[np.ndarray, "H W"] | None = None

@@ -38,6 +38,13 @@ class RWWriter(SynWriter):
             raise UserError(f"{path} has other matrices than frame {stem}, but the RW layout has one set a sequence")
         super().store(character, sequence, stem, frame)
 
+    def is_complete(self, character: str, sequence: str, stem: str) -> bool:
+        return super().is_complete(character, sequence, stem) and self.metadata_path(character, sequence).exists()
+
+    def forget(self, character: str, sequence: str) -> None:
+        super().forget(character, sequence)
+        self.metadata_path(character, sequence).unlink(missing_ok=True)
+
     def metadata_path(self, character: str, sequence: str) -> Path:
         """The file of a sequence's matrices."""
         return self.root / character / f"{sequence}_metadata.json"

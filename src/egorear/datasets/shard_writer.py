@@ -49,6 +49,10 @@ class ShardWriter:
         except (OSError, tarfile.TarError):
             return 0
 
+    def forget(self, name: str) -> None:
+        """Removes the shard of that name, so that it is written again."""
+        self.path(name).unlink(missing_ok=True)
+
     @contextmanager
     def shard(self, name: str) -> Iterator["Shard"]:
         """A shard to add frames to; it appears under its name when the block ends without an error.

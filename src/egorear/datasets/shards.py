@@ -85,7 +85,7 @@ class ShardDataset(FrameDataset):
         return self._locate(index)[1]
 
     def truth_file(self, index: int) -> Path:
-        return self.root / self._shards[bisect_right(self._ends, index)]
+        return self.root / self._shards[bisect_right(self._ends, range(len(self))[index])]
 
     def image(self, index: int, view: str) -> UInt8[np.ndarray, "H W 3"]:
         return decode_rgb(*self._read(index, f"{view}.jpg", LIMIT_BYTES))

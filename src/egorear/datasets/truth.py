@@ -29,7 +29,7 @@ class Visibility(IntEnum):
     OUTSIDE = 1  # of the image or the lens' field of view
     BODY = 2  # behind the wearer's own body and close clothes
     CLOTH = 3  # behind or inside a loose garment
-    OTHER = 4  # behind the headset, furniture or another person
+    OTHER = 4  # behind the headset, glasses, furniture, a wall or another person
 
 
 REASONS = {reason.name.lower(): reason for reason in Visibility}
@@ -38,7 +38,7 @@ REASONS = {reason.name.lower(): reason for reason in Visibility}
 @dataclass(frozen=True)
 class BodyTruth:
     """The wearer's body: unit quaternions (w, x, y, z) that turn each bone from the rest pose to the world, the
-    place of the hips (m, world), and the coefficients of the shape."""
+    place of the hips (m, world), and the coefficients of the shape, which do not tell how much smaller a child is."""
 
     bones: Float[np.ndarray, "B 4"]
     root_m: Float[np.ndarray, "3"]

@@ -85,6 +85,11 @@ class SynWriter:
         """Removes what a killed writer left of half-written files of a sequence."""
         remove_leftovers(self.root / character / sequence, below=True)
 
+    def forget(self, character: str, sequence: str) -> None:
+        """Makes a sequence one of which no frame is on disk whole, so that all are written again."""
+        for path in (self.root / character / sequence / self.JSON_FOLDER).glob("*.json"):
+            path.unlink(missing_ok=True)
+
     def _json_path(self, character: str, sequence: str, stem: str) -> Path:
         return self.root / character / sequence / self.JSON_FOLDER / f"{stem}.json"
 

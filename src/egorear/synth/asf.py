@@ -32,14 +32,14 @@ class _Bone:
     parent: int = -1
 
 
-def read_amc(path: str | Path, asf: str | Path | None = None, fps: float = FPS) -> Source:
+def read_amc(path: str | Path) -> Source:
     """A take on its subject's skeleton; the skeleton is looked for beside it (07.asf for 07_01.amc, or the only .asf).
 
     Raises:
         UserError: no skeleton is found, or a file cannot be read or is malformed.
     """
     path = Path(path)
-    asf = Path(asf) if asf is not None else _skeleton_of(path)
+    asf = _skeleton_of(path)
     bones, radians = _read_asf(asf)
     frames, radians = _read_frames(path, bones, asf, radians)
     rotations = np.empty((len(frames), len(bones), 3, 3))
@@ -65,7 +65,7 @@ def read_amc(path: str | Path, asf: str | Path | None = None, fps: float = FPS) 
         np.stack([*vectors, *(bones[j].vector for j in tips)]),
         np.concatenate([rotations, rotations[:, tips]], 1),
         root,
-        fps,
+        FPS,
         np.ones(len(root), bool),
     )
 

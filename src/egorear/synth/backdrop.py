@@ -55,7 +55,7 @@ class Backdrop(NamedTuple):
 
 
 @inlined
-@no_type_check  # numba compiles the plain function, not the tests\' checking wrapper
+@no_type_check  # numba compiles the plain function, not the tests' checking wrapper
 def sector_of(dx, dy):
     """Azimuth measured along a diamond, 0…4 from -y over +x, +y and -x: as ordered as an angle, without one."""
     q = dy / (abs(dx) + abs(dy) + np.float32(1e-20))

@@ -148,7 +148,7 @@ def pose_person(
 
 
 @njit(cache=True, error_model="numpy")
-@no_type_check  # numba compiles the plain function, not the tests\' checking wrapper
+@no_type_check  # numba compiles the plain function, not the tests' checking wrapper
 def _skin(rest, skin_bones, skin_weights, rest_joints, parents, rotations, root, vertices, joints):
     transforms = np.empty((len(parents), 3, 4), np.float32)
     for b in range(len(parents)):

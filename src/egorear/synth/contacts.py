@@ -11,13 +11,13 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Bool, Float, Num
 
+from egorear.synth.clips import FPS
 from egorear.synth.figure import BODY, joints, lowest, rest, sole_points
 from egorear.synth.limits import within_limits
 from egorear.synth.posing import LEG_REACH, SIDES, two_bones
 from egorear.synth.procedural.curves import ease
 from egorear.synth.rotations import about, swing_twist, unit
 
-FPS = 30.0
 STANCE_HEIGHT_M, STANCE_SPEED = 0.05, 0.6  # a foot stands that is lower and slower (m/s) than this
 SHORTEST_STANCE = 3  # frames
 MOST_SLIDE_M = 0.1  # that is taken off a foot; one that slides further does so because the person slid it

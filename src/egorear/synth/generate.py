@@ -48,7 +48,8 @@ def generate(job: Job, workers: int = 1, ray: str | None = None) -> Iterator[int
                 found = layout.digest(portion)
                 if known.frames == portion.frames and known != found:
                     logging.getLogger("egorear").warning("%s is damaged: rendering it again", portion.name)
-                    missing[portion.name] = [Task(take) for take in portion.takes]
+                    layout.forget(portion)
+                    missing[portion.name] = layout.missing(portion)
                 else:
                     whole[portion.name] = found
     layout.list_takes(takes)

@@ -42,7 +42,7 @@ class HeadsetMesh:
 
 
 def head_points(person, mount) -> HeadPoints:
-    """The head of a `body.Person` in the device frame of a `scene.Mount` on it."""
+    """The head of a `body.Person` in the device frame of a `mount.Mount` on it."""
     forehead, back, crown = (np.asarray(p, float) for p in (person.forehead, person.back_of_head, person.crown))
     middle = (forehead + back) / 2
     around = person.vertices[np.abs(person.vertices[:, 2] - middle[2]) < 0.02] - middle

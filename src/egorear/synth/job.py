@@ -30,7 +30,7 @@ class Recipe:
 
     size: height of the images in pixels. samples: samples a pixel along each axis. fps: pictures a second of a take,
     30 divided by a whole number. take_frames: pictures of one person in one place; temporal models want 25-30 a
-    second and hundreds of them. motion: BVH files or folders and npz files beside the shipped clips.
+    second and hundreds of them. motion: files and folders of motion beside the shipped clips (see `sources`).
     truth: maps to render, of `TRUTHS`. children: whether people may be children. shaken: the cameras have moved in
     their holders since the rig was calibrated, each take otherwise (as in Ego4View-RW, whose layout can tell).
 

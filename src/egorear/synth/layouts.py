@@ -42,6 +42,10 @@ class Layout(Protocol):
         """What has to be rendered of it."""
         ...
 
+    def forget(self, portion: Portion) -> None:
+        """Makes all of it missing, on disk too: a job that is stopped before it is rendered again knows."""
+        ...
+
     def open(self, portion: Portion) -> AbstractContextManager[Store]:
         """A context in which its missing frames are stored, in order."""
         ...
@@ -69,6 +73,9 @@ class Folders:
         take = portion.takes[0]
         present = [i for i in range(take.frames) if self._writer.is_complete(take.character, take.sequence, f"{i:06d}")]
         return [] if len(present) == take.frames else [Task(take, frozenset(present))]
+
+    def forget(self, portion: Portion) -> None:
+        self._writer.forget(portion.takes[0].character, portion.takes[0].sequence)
 
     @contextmanager
     def open(self, portion: Portion) -> Iterator[Store]:
@@ -111,6 +118,9 @@ class Shards:
     def missing(self, portion: Portion) -> list[Task]:
         whole = self._writer.frames_in(portion.name.removesuffix(".tar")) == portion.frames
         return [] if whole else [Task(take) for take in portion.takes]
+
+    def forget(self, portion: Portion) -> None:
+        self._writer.forget(portion.name.removesuffix(".tar"))
 
     @contextmanager
     def open(self, portion: Portion) -> Iterator[Store]:

@@ -17,7 +17,7 @@ inlined = njit(forceinline=True, **EXACT)  # a call that passes arrays costs mor
 
 
 @inlined
-@no_type_check  # numba compiles the plain function, not the tests\' checking wrapper
+@no_type_check  # numba compiles the plain function, not the tests' checking wrapper
 def angle(y, x):
     """atan2 to 1e-5 radians (Hastings' polynomial), several times faster than the exact one; 0 at 0, 0."""
     ax, ay = abs(x), abs(y)

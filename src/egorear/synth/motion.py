@@ -13,11 +13,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int, Num
 
+from egorear.datasets.writer import SPLITS
 from egorear.errors import UserError
 from egorear.synth.actions import ACTIONS
 from egorear.synth.clips import FPS, Clip, read_clips, resample, without_copies
 from egorear.synth.figure import BODY, BODY_BONES, BONES, LEG, lowest, mirrored
 from egorear.synth.hands import sample_hands
+from egorear.synth.job import MIXES
 from egorear.synth.procedural import FAMILIES
 from egorear.synth.procedural.draw import Value
 from egorear.synth.rotations import to_matrix, turn
@@ -27,8 +29,6 @@ from egorear.synth.sources import read_source
 __all__ = ["ACTIONS", "HARD", "SPLITS", "Motion", "MotionLibrary", "compose", "split_of"]
 
 ASSET = Path(__file__).parent / "assets" / "motion.npz"
-SPLITS = ("train", "validation", "test")
-MIXES = ("all", "hard")
 HARD = ("look_up", "crouch", "squat", "crawl", "hands_behind", "lie", "get_up")
 """Actions of the mix "hard": cameras turned to the ceiling, and bodies that hide themselves from their own head."""
 TEST_SHARE, VALIDATION_SHARE = 0.15, 0.10  # of the user's recorded clips, by a hash of the name
@@ -38,6 +38,7 @@ HELD_OUT = {
 }  # of the shipped clips: few, so chosen to hold one of each kind instead of by chance
 UNGROUNDED_SHARE = 0.25  # at most, of the recorded windows: climbing, without what is climbed
 LONGEST_S = 20.0  # clips weigh by their length up to this, so that none crowds out the rest
+ENOUGH_S = 30.0  # of recordings; fewer are drawn less often, lest the same seconds come again and again
 SHORTEST_S = 0.5  # of a passage without faulty frames
 WARP = (0.6, 1.6)
 PIECE_S = (1.8, 7.0)  # how long one movement goes on before the next; a recorded passage no longer than it is
@@ -60,17 +61,13 @@ class Motion:
     rotations: Float32[np.ndarray, "T B 3 3"]
     root: Float32[np.ndarray, "T 3"]
 
-    @property
-    def timestamps_s(self) -> Float64[np.ndarray, "T"]:
-        """Seconds from the first frame."""
-        return np.arange(len(self.root)) / self.fps
-
 
 class MotionLibrary:
     """All motions there are: shipped mocap, procedural families, and the user's own.
 
     extra: files and folders of motion (see `sources`); a recording that is there twice counts once.
-    procedural: share of procedural movements. clips: all recordings, on the reference figure.
+    procedural: share of procedural movements, more where recordings are few. clips: all recordings, on the reference
+    figure.
 
     Raises:
         UserError: an extra source is missing, malformed or not a person.
@@ -126,7 +123,7 @@ class MotionLibrary:
         passages = self.passages[split, mix]
         drawn, seconds = rng.random(), rng.uniform(*PIECE_S)
         share = passages.grounded_share if start else passages.share
-        if drawn < self.procedural or not share.any():
+        if drawn < 1 - (1 - self.procedural) * passages.plenty or not share.any():
             return _procedural_piece(rng, split, mix, times, start, seconds)
         return _recorded_piece(rng, passages, share, times, start, seconds)
 
@@ -168,13 +165,14 @@ def _rounded(values: Num[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]
 @dataclass(frozen=True)
 class Passages:
     """Stretches of clips without faulty frames: the clip, first and last frame, and the share of the windows; that of
-    the grounded ones alone, of movements that come after another."""
+    the grounded ones alone, of movements that come after another. plenty: 1 if they last long enough in all."""
 
     clips: tuple[Clip, ...]
     first: Int[np.ndarray, "P"]
     last: Int[np.ndarray, "P"]
     share: Float[np.ndarray, "P"]
     grounded_share: Float[np.ndarray, "P"]
+    plenty: float
 
 
 def _passages(clips: Sequence[Clip]) -> Passages:
@@ -191,7 +189,9 @@ def _passages(clips: Sequence[Clip]) -> Passages:
         weights[loose] *= min(1, most)
     first, last = np.array(bounds, int).reshape(-1, 2).T
     grounded = weights * ~loose
-    return Passages(tuple(found), first, last, weights / max(weights.sum(), 1e-9), grounded / max(grounded.sum(), 1e-9))
+    share, grounded_share = weights / max(weights.sum(), 1e-9), grounded / max(grounded.sum(), 1e-9)
+    plenty = min(1.0, float(weights.sum()) / FPS / ENOUGH_S)
+    return Passages(tuple(found), first, last, share, grounded_share, plenty)
 
 
 def split_of(name: str) -> str:

@@ -26,7 +26,7 @@ compiled = njit(cache=True, error_model="numpy", nogil=True)
 
 
 @compiled
-@no_type_check  # numba compiles the plain function, not the tests\' checking wrapper
+@no_type_check  # numba compiles the plain function, not the tests' checking wrapper
 def _handicap(dx, dy):  # pragma: no cover (compiled)
     """0 for edges that own the pixels on them (top and left ones, going clockwise in the picture), else 1."""
     return 0 if dy < 0 or (dy == 0 and dx > 0) else 1

@@ -90,7 +90,9 @@ class Renderer:
             points = in_world @ T[:3, :3].T + T[:3, 3]
             drawn = _project(lens.fine, points)
             nearest, winner = _rasterize(drawn, scene.mesh.triangles, lens.fine)
-            background, behind = lens.background(scene, T, floor, nearest)
+            # Maps take their sample elsewhere in a pixel than pictures: they need the background everywhere.
+            hiding = np.full_like(nearest, np.inf) if self.maps else nearest
+            background, behind = lens.background(scene, T, floor, hiding)
             _hide(nearest, winner, behind, self.samples)
             light = resolve(drawn.xy[: len(colors)], colors, scene.mesh.triangles, winner, background, self.samples)
             smear = (sensor.shutter_s * lens.flow(scene.T_camera_device[v], scene.turn_rate)).astype(np.float32)

@@ -137,7 +137,7 @@ def _blurred(light: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 @compiled
-@no_type_check  # numba compiles the plain function, not the tests\' checking wrapper
+@no_type_check  # numba compiles the plain function, not the tests' checking wrapper
 def _convolve(padded, rows, columns, weights, out):
     """out[y, x] = the sum over the taps k of weights[k] padded[y + rows[k], x + columns[k]]."""
     for y in range(out.shape[0]):

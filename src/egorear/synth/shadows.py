@@ -118,7 +118,7 @@ def _sun_map(vertices, triangles, direction):
 
 
 @compiled
-@no_type_check  # numba compiles the plain function, not the tests\' checking wrapper
+@no_type_check  # numba compiles the plain function, not the tests' checking wrapper
 def _axes(direction):
     """Level axis u and axis v of the sun's map; with `direction` they are orthonormal."""
     x, y, z = direction[0], direction[1], direction[2]

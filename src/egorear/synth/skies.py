@@ -10,7 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Float64, UInt8
 
 ASSET = Path(__file__).parent / "assets" / "places.npz"
 PEAK, GAMMA = 12.0, 3.0  # of the stored pictures: radiance = PEAK (value / 255)^GAMMA
@@ -93,20 +93,10 @@ def load_texture(name: str) -> UInt8[np.ndarray, "512 512"]:
         return np.asarray(cv2.imdecode(asset[f"texture_{name}"], cv2.IMREAD_GRAYSCALE))
 
 
-def map_directions(height: int, width: int) -> Float32[np.ndarray, "height width 3"]:
-    """Unit vectors to the texel centres of a map."""
-    return _directions(height, width).astype(np.float32)
-
-
-def solid_angles(height: int, width: int) -> Float32[np.ndarray, "height 1 1"]:
-    """Steradians of one texel in each row."""
-    return _areas(height, width).astype(np.float32)
-
-
 def split_light(radiance: Float32[np.ndarray, "h w 3"]) -> Light:
     """Takes the brightest spot above the horizon out of a map as the sun and the rest as harmonics."""
     height, width, _ = radiance.shape
-    directions, area = _directions(height, width), _areas(height, width)
+    directions, area = map_directions(height, width), solid_angles(height, width)
     radiance = radiance.astype(np.float64)
     luminance = radiance.mean(-1)
     brightest = np.argmax(np.where(directions[..., 2] > 0, luminance, 0))
@@ -127,7 +117,8 @@ def split_light(radiance: Float32[np.ndarray, "h w 3"]) -> Light:
 
 
 @cache
-def _directions(height: int, width: int) -> np.ndarray:
+def map_directions(height: int, width: int) -> Float64[np.ndarray, "height width 3"]:
+    """Unit vectors to the texel centres of a map."""
     theta = np.pi * (np.arange(height)[:, None] + 0.5) / height
     azimuth = np.pi - 2 * np.pi * (np.arange(width) + 0.5) / width
     xyz = (np.sin(theta) * np.cos(azimuth), np.sin(theta) * np.sin(azimuth), np.cos(theta) + 0 * azimuth)
@@ -135,7 +126,8 @@ def _directions(height: int, width: int) -> np.ndarray:
 
 
 @cache
-def _areas(height: int, width: int) -> np.ndarray:
+def solid_angles(height: int, width: int) -> Float64[np.ndarray, "height 1 1"]:
+    """Steradians of one texel in each row."""
     edges = np.cos(np.pi * np.arange(height + 1) / height)
     return ((edges[:-1] - edges[1:]) * 2 * np.pi / width)[:, None, None]
 

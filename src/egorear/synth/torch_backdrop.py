@@ -30,8 +30,8 @@ CPU_BLOCK, GPU_BLOCK = 1 << 16, 1 << 23  # rays at a time
 class Backdrop:
     """Places on a device, ready to be looked at.
 
-        S places: sky[S H W 3] and the like as `backdrop.cast` takes them; lists of boxes, patches and panels are padded
-    by rows of -1, which nothing meets.
+    S places: sky[S H W 3] and the like as `backdrop.cast` takes them; lists of boxes, patches and panels are padded by
+    rows of -1, which nothing meets.
     """
 
     def __init__(self, places: Sequence[Place], device: torch.device) -> None:
