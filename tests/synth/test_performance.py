@@ -94,4 +94,7 @@ def test_turn_rate_is_that_of_the_device():
 def test_pictures_are_timed_by_the_rate_and_labelled():
     take = perform(0, replace(RECIPE, fps=15.0))
     assert [take.seconds(i) for i in range(4)] == pytest.approx([0, 1 / 15, 2 / 15, 0.2])
+    cinema = perform(0, replace(RECIPE, fps=25.0))
+    assert [cinema.seconds(i) for i in range(4)] == pytest.approx([0, 0.04, 0.08, 0.12])
+    assert len(cinema.motion.root) == 4, "at 25 pictures a second none lies between"
     assert all(isinstance(take.action(i), str) and take.action(i) for i in range(4))

@@ -40,7 +40,7 @@ def test_the_configuration_is_the_one_that_ships():
         ({"colour": 1}, "exactly the fields"),
         ({"splits": {"holdout": {"frames": 1, "hard": 0}}}, "'splits'"),
         ({"splits": {"test": {"frames": -1, "hard": 0}}}, "whole numbers of frames"),
-        ({"fps": 7}, "30 divided"),
+        ({"fps": 0}, "from 0.1 to 30"),
         ({"rig": "nowhere.json"}, "nowhere.json"),
     ],
 )

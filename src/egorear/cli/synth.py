@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--rig", metavar="F", help="rig JSON (default: ego4view_syn)")
     add("--size", type=int, help="image height in pixels, e.g. 256 (default) or 872")
     add("--samples", type=int, help="samples a pixel along each axis (default 2)")
-    add("--fps", type=float, help="pictures a second of a take: 30, 15, 10, 7.5, 6 (default), 5 ...")
+    add("--fps", type=float, help="pictures a second of a take, at most 30 (default 6)")
     add("--take-frames", type=int, metavar="N", help="pictures of one person in one place (default 10)")
     add("--mix", choices=("all", "hard"), help="hard: only what trackers find hard (default all)")
     add("--children", action="store_true", default=None, help="people may be children")

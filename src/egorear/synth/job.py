@@ -17,7 +17,7 @@ ENGINE_VERSION = 2  # raise it when the same seed gives other pictures
 TAKES_PER_PERSON = 4
 FIRST_HARD_TAKE = 10_000_000  # numbers of the hard mix begin here, so that the two never share a person or a motion
 SHARES = {"validation": 0.1, "test": 0.1}  # of the frames when all splits are asked for; train gets the rest
-MOTION_FPS = 30.0
+SLOWEST_FPS, MOTION_FPS = 0.1, 30.0  # of pictures
 TRUTHS = ("depth", "segmentation", "normals")
 MIXES = ("all", "hard")
 LARGEST_PX = 8192  # of a picture's side in samples: a view's buffers then fill a gigabyte
@@ -28,9 +28,9 @@ MOST = 1_000_000  # takes of a split, frames of a take: their names have six dig
 class Recipe:
     """What makes the pictures: the same recipe gives the same bytes.
 
-    size: height of the images in pixels. samples: samples a pixel along each axis. fps: pictures a second of a take,
-    30 divided by a whole number. take_frames: pictures of one person in one place; temporal models want 25-30 a
-    second and hundreds of them. motion: files and folders of motion beside the shipped clips (see `sources`).
+    size: height of the images in pixels. samples: samples a pixel along each axis. fps: pictures a second of a take.
+    take_frames: pictures of one person in one place; temporal models want 25-30 a second and hundreds of them.
+    motion: files and folders of motion beside the shipped clips (see `sources`).
     truth: maps to render, of `TRUTHS`. children: whether people may be children. shaken: the cameras have moved in
     their holders since the rig was calibrated, each take otherwise (as in Ego4View-RW, whose layout can tell).
 
@@ -63,10 +63,8 @@ class Recipe:
             )
         if not min(self.image_size):
             raise UserError(f"'size' is {self.size}, which leaves no width of the rig's pictures")
-        if not 0 < self.fps <= MOTION_FPS or abs(MOTION_FPS / self.fps - self.stride) > 1e-6:
-            raise UserError(
-                f"'fps' is {self.fps:g} but must be 30 divided by a whole number: 30, 15, 10, 7.5, 6, 5, ..."
-            )
+        if not SLOWEST_FPS <= self.fps <= MOTION_FPS:
+            raise UserError(f"'fps' is {self.fps:g} but must be from {SLOWEST_FPS:g} to {MOTION_FPS:g}")
         if unknown := [name for name in self.truth if name not in TRUTHS]:
             raise UserError(f"'truth' has '{unknown[0]}' but knows only {', '.join(TRUTHS)}")
 
@@ -79,8 +77,13 @@ class Recipe:
 
     @property
     def stride(self) -> int:
-        """Frames of the 30 Hz motion from one picture to the next."""
-        return max(1, round(MOTION_FPS / self.fps))
+        """Frames of the motion from one picture to the next: as many as make its rate 30 a second or little less."""
+        return max(1, int(MOTION_FPS / self.fps + 1e-6))
+
+    @property
+    def motion_fps(self) -> float:
+        """Frames of the motion a second: cloth wants about 30, whatever the pictures' rate."""
+        return self.stride * self.fps
 
     @cached_property
     def image_size(self) -> tuple[int, int]:

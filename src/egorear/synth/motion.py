@@ -90,8 +90,11 @@ class MotionLibrary:
             for mix in MIXES
         }
 
-    def sample(self, rng: np.random.Generator, split: str, frames: int, stride: int = 1, mix: str = "all") -> Motion:
-        """A random window of `frames` frames, every `stride`-th of 30 fps, time-warped, mirrored and turned at random.
+    def sample(
+        self, rng: np.random.Generator, split: str, frames: int, stride: float | int = 1, mix: str = "all"
+    ) -> Motion:
+        """A random window of `frames` frames, `stride` 30ths of a second apart, time-warped, mirrored and turned at
+        random.
 
         mix: "all" movements, or only the "hard" ones (see `HARD`). The same generator state gives the same window;
         windows of different splits come of different motions. The middle of the way on the floor is the origin. A split

@@ -35,8 +35,8 @@ STRANGER_GAP_M = (0.4, 3.0)  # between the wearer's reach and a stranger
 class Performance:
     """One take; `scene(i)` is its i-th picture.
 
-    person, mount, place, sensor: as their modules say. motion: at 30 frames a second, of which every `stride`-th is
-    pictured: cloth has to be followed in between. T_camera_device: where the cameras really are.
+    person, mount, place, sensor: as their modules say. motion: at `rate`, about 30 frames a second, of which every
+    `stride`-th is pictured: cloth has to be followed in between. T_camera_device: where the cameras really are.
     """
 
     def __init__(self, recipe: Recipe, take: Take, library: MotionLibrary) -> None:
@@ -44,11 +44,11 @@ class Performance:
         person_rng = np.random.default_rng((recipe.seed, split, 0, take.person))
         rng = np.random.default_rng((recipe.seed, split, 1, take.number))
         dense = (recipe.take_frames - 1) * recipe.stride + 1
-        self.stride = recipe.stride
+        self.stride, self.rate = recipe.stride, recipe.motion_fps
         hanging = take.mix == "hard" and person_rng.random() < HARD_HANGING_SHARE
         self.person = sample_person(person_rng, recipe.children, hanging)
         self.mount = sample_mount(person_rng, rng, self.person)
-        self.motion = library.sample(rng, take.split, dense, mix=take.mix)
+        self.motion = library.sample(rng, take.split, dense, FPS / self.rate, take.mix)
         root = (self.motion.root.astype(np.float64) * self.person.leg_length).astype(np.float32)
         cameras = np.linalg.inv(recipe.rig.T_camera_device.double().numpy())[:, :3, 3]
         self.root = footed(self.person, self.motion.rotations, root, self.mount.at_rest(cameras))
@@ -62,12 +62,12 @@ class Performance:
         self.strangers = _sample_strangers(rng, take.split, self.place, reach, library, recipe)
         self._loose = cloth_vertices(self.person)
         pictured = np.arange(recipe.take_frames) * self.stride
-        self._draped = drape(self.person, self.motion.rotations, self.root, FPS, pictured)
+        self._draped = drape(self.person, self.motion.rotations, self.root, self.rate, pictured)
         self.mesh = Mesh.joined([_wearer_mesh(self.person), _headset_mesh(self.headset), *map(_mesh, self.strangers)])
 
     def seconds(self, i: int) -> float:
         """Time of the i-th picture since the first."""
-        return i * self.stride / FPS
+        return i * self.stride / self.rate
 
     def action(self, i: int) -> str:
         """What the wearer does in the i-th picture."""
@@ -102,7 +102,7 @@ class Performance:
 
     def _T_device_world(self, now: int, skeleton: Float32[np.ndarray, "B 3"]) -> Float64[np.ndarray, "4 4"]:
         head = self.motion.rotations[now, HEAD]
-        return self.mount.T_device_world(self.person, head, skeleton[HEAD], now / FPS)
+        return self.mount.T_device_world(self.person, head, skeleton[HEAD], now / self.rate)
 
     def _turn_rate(self, now: int, T_device_world: Float64[np.ndarray, "4 4"]) -> Float64[np.ndarray, "3"]:
         """Angular velocity in device axes, from the head's turn to the neighbouring moment."""
@@ -111,7 +111,7 @@ class Performance:
         after = min(now + 1, len(self.motion.rotations) - 1)
         turn = self.motion.rotations[after, HEAD].astype(np.float64) @ self.motion.rotations[after - 1, HEAD].T
         axis = np.array([turn[2, 1] - turn[1, 2], turn[0, 2] - turn[2, 0], turn[1, 0] - turn[0, 1]])
-        return T_device_world[:3, :3] @ (axis * (FPS / 2))  # sin(angle) is the angle over a 30th of a second
+        return T_device_world[:3, :3] @ (axis * (self.rate / 2))  # sin(angle) is the angle over a 30th of a second
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def _sample_strangers(
         return strangers
     for _ in range(rng.integers(1, 4)):
         person = sample_person(rng)
-        motion = library.sample(rng, split, recipe.take_frames, recipe.stride)
+        motion = library.sample(rng, split, recipe.take_frames, FPS / recipe.fps)
         room = float(np.linalg.norm(motion.root[:, :2], axis=1).max()) * person.leg_length + ARM_REACH_M
         distance, angle = reach + room + rng.uniform(*STRANGER_GAP_M), rng.uniform(-np.pi, np.pi)
         spot = distance * np.array([np.cos(angle), np.sin(angle)])
