@@ -33,7 +33,11 @@ def synth(out: Path, *options: str) -> int:
 
 def started(out: Path, *options: str, **popen) -> subprocess.Popen:
     command = [sys.executable, "-m", "egorear.cli.main", "synth", "--out", str(out), *SMALL, *options]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True, **popen)
+    # A shell that runs the tests in the background lets its children ignore Ctrl-C; this one must hear it.
+    return subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **popen,
+    )  # fmt: skip
 
 
 def wait_for(condition, seconds: float = 120) -> None:
