@@ -28,13 +28,15 @@ from rich.table import Table
 from egorear.geometry.rig import ego4view_syn
 from egorear.synth import performance, render, workers
 from egorear.synth.job import Recipe, Take
+from egorear.synth.motion import MotionLibrary
 
 STAGES = {
     "people": (performance, ("sample_person", "build_headset", "head_points")),
     "places": (performance, ("sample_place",)),
     "cloth": (performance, ("drape",)),
-    "posing": (performance, ("pose_person",)),
-    "light and shadow": (render, ("_vertex_colors", "_floor", "vertex_normals")),
+    "motion": (MotionLibrary, ("sample",)),
+    "posing": (performance, ("pose_person", "footed")),
+    "light and shadow": (render, ("vertex_normals", "Sun", "_vertex_colors", "_floor")),
     "projection": (render, ("_project",)),
     "rasteriser": (render, ("rasterize", "resolve", "_hide")),
     "background": (render.Lens, ("background",)),
