@@ -165,6 +165,20 @@ def _move(here, before, place, last_place, speed, cloth, step):  # pragma: no co
             here[i, k] = place[i, k]
 
 
+@njit(cache=True, error_model="numpy", forceinline=True)
+@no_type_check
+def _draw_together(here, a, b, x, y, z, pull, share):  # pragma: no cover (compiled)
+    """Moves two vertices by `pull` of their difference (x, y, z) from a to b; b goes `share` of the way."""
+    pb = pull * share
+    pa = pull - pb
+    here[a, 0] += pa * x
+    here[a, 1] += pa * y
+    here[a, 2] += pa * z
+    here[b, 0] -= pb * x
+    here[b, 1] -= pb * y
+    here[b, 2] -= pb * z
+
+
 @njit(cache=True, error_model="numpy")
 @no_type_check
 def _stretch(here, edges, rest, most, share):  # pragma: no cover (compiled)
@@ -174,14 +188,7 @@ def _stretch(here, edges, rest, most, share):  # pragma: no cover (compiled)
         x, y, z = here[b, 0] - here[a, 0], here[b, 1] - here[a, 1], here[b, 2] - here[a, 2]
         size = np.sqrt(x * x + y * y + z * z) + 1e-12
         pull = 1 - min(max(size, rest[e]), most[e]) / size
-        pb = pull * share[e]
-        pa = pull - pb
-        here[a, 0] += pa * x
-        here[a, 1] += pa * y
-        here[a, 2] += pa * z
-        here[b, 0] -= pb * x
-        here[b, 1] -= pb * y
-        here[b, 2] -= pb * z
+        _draw_together(here, a, b, x, y, z, pull, share[e])
 
 
 @njit(cache=True, error_model="numpy")
@@ -192,14 +199,7 @@ def _bend(here, bends, rest, share, step):  # pragma: no cover (compiled)
         a, b = bends[e, 0], bends[e, 1]
         x, y, z = here[b, 0] - here[a, 0], here[b, 1] - here[a, 1], here[b, 2] - here[a, 2]
         pull = stiffness * (1 - rest[e] / (np.sqrt(x * x + y * y + z * z) + 1e-12))
-        pb = pull * share[e]
-        pa = pull - pb
-        here[a, 0] += pa * x
-        here[a, 1] += pa * y
-        here[a, 2] += pa * z
-        here[b, 0] -= pb * x
-        here[b, 1] -= pb * y
-        here[b, 2] -= pb * z
+        _draw_together(here, a, b, x, y, z, pull, share[e])
 
 
 @njit(cache=True, error_model="numpy")

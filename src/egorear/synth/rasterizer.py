@@ -22,7 +22,7 @@ NOTHING = -1  # triangle index of a pixel that no triangle covers
 SUBPIXELS = 256
 FARTHEST_PX = 2.0**15  # vertices beyond are moved there: float32 holds the grid up to here, int64 edge functions too
 
-compiled = njit(cache=True, error_model="numpy", nogil=True)
+compiled = njit(cache=True, error_model="numpy", nogil=True)  # no fastmath: the same bytes on every machine
 
 
 @compiled

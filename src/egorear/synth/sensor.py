@@ -10,7 +10,8 @@ from typing import no_type_check
 
 import numpy as np
 from jaxtyping import Float32, UInt8
-from numba import njit
+
+from egorear.synth.rasterizer import compiled
 
 DRAWN_HEIGHT = 256  # pixels: the height of picture that blurs are told for
 HOT_PIXELS = 0.3  # mean number a camera has
@@ -20,7 +21,6 @@ SHOT_NOISE = (4e-6, 6e-4)  # variance over signal, both against full scale: 250,
 SHUTTER_S = (0.001, 0.012)
 BYTE_STD = np.float32(math.sqrt((256**2 - 1) / 12))
 ZERO, HALF, ONE, FULL = np.float32(0), np.float32(0.5), np.float32(1), np.float32(255)
-compiled = njit(cache=True, error_model="numpy", nogil=True)  # no fastmath: the same bytes on every machine
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from typing import no_type_check
 
 import numpy as np
 from jaxtyping import Float32, Int32
-from numba import njit
 
 from egorear.synth.body import BONES, body_model
+from egorear.synth.rasterizer import compiled
 
 LOWEST_SUN = 0.087  # sine of the elevation under which nothing is shadowed: such shadows lie beyond the floor we keep
 TEXEL_M = 0.008  # of the sun's depth map
@@ -26,7 +26,6 @@ FLOOR_DARKENING = np.float32(0.65)  # of the light from the floor at its very su
 FLOOR_DARKENING_M = np.float32(0.3)  # height that takes three quarters of that away
 
 ZERO, HALF, ONE, PI = np.float32(0), np.float32(0.5), np.float32(1), np.float32(np.pi)
-compiled = njit(cache=True, error_model="numpy", nogil=True)  # no fastmath: the same bytes on every machine
 
 
 @dataclass(frozen=True)
