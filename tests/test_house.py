@@ -14,6 +14,7 @@ FLOORS = [
     {"models", "metrics", "datasets"},
     {"synth", "evaluation", "training", "tracking"},
     {"viewer"},
+    {"studies"},
     {"cli"},
 ]
 FLOOR = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}

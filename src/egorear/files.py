@@ -1,8 +1,10 @@
 """Files that are either whole or absent, and readers that a hostile file cannot exhaust."""
 
 import json
+import os
 import re
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -82,7 +84,10 @@ def read_bytes(path: str | Path, limit_bytes: int) -> bytes:
     """
     try:
         with open(path, "rb") as file:
-            data = file.read(limit_bytes + 1)
+            status = os.fstat(file.fileno())
+            # A pipe tells no size; asking a file for much more than it has costs more than reading it.
+            expected = min(status.st_size, limit_bytes) if stat.S_ISREG(status.st_mode) else limit_bytes
+            data = file.read(expected + 1)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     if len(data) > limit_bytes:

@@ -94,7 +94,7 @@ def test_gradient_reaches_every_parameter(query, cross, sharing):
     torch.nn.init.constant_(model.lifter.proposal.mlp[-1].bias, 1.0)  # 20 cm in front of the cameras: in view
     out = model(random_images(config), rig)
     maps = (out.heatmaps_initial, out.heatmaps_refined, *out.heatmaps_intermediate)
-    (out.poses.square().sum() + sum(m.square().mean() for m in maps)).backward()
+    (out.poses.square().sum() + out.confidence.sum() + sum(m.square().mean() for m in maps)).backward()
     untouched = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     # Softmax ignores what all keys have in common, so a key's bias has no gradient but rounding.
     assert [n for n in untouched if not n.endswith("key.bias")] == []

@@ -120,7 +120,7 @@ def test_damage_that_was_found_is_not_forgotten_by_a_job_that_is_stopped(tmp_pat
     for harmed in (next(out.rglob("*_metadata.json")), next(out.rglob("000001.jpg"))):
         harmed.write_bytes(harmed.read_bytes()[:-9])
         with monkeypatch.context() as patch:
-            patch.setattr("egorear.synth.workers.render", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            patch.setattr("egorear.synth.generate.render", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
             assert synth(out, *options) == 1
         assert synth(out, *options) == 0
         assert contents(out) == before

@@ -6,11 +6,12 @@ import signal
 import pytest
 
 from egorear.cli.main import main
+from egorear.datasets.cluster import make_on_cluster
+from egorear.datasets.workers import make_all
 from egorear.errors import UserError
 from egorear.geometry.rig import ego4view_syn
-from egorear.synth.cluster import render_on_cluster
 from egorear.synth.job import Recipe, Take
-from egorear.synth.workers import Task, render_all
+from egorear.synth.workers import Task, render
 
 ray = pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
@@ -27,8 +28,8 @@ def test_a_cluster_renders_the_same_bytes(tmp_path):
 
 
 def test_a_lost_worker_is_made_good():
-    alone = [list(frames) for frames in render_all(RECIPE, TASKS)]
-    with_ray = render_on_cluster(RECIPE, TASKS, "local", 2)
+    alone = [list(frames) for frames in make_all(render, RECIPE, TASKS)]
+    with_ray = make_on_cluster(render, RECIPE, TASKS, "local", 2)
     first = next(with_ray)
 
     @ray.remote(num_cpus=0)
@@ -46,12 +47,12 @@ def test_a_lost_worker_is_made_good():
 
 def test_no_cluster_is_told_in_one_sentence():
     with pytest.raises(UserError, match="no Ray cluster answers"):
-        next(render_on_cluster(RECIPE, TASKS, "127.0.0.1:1", 1))
+        next(make_on_cluster(render, RECIPE, TASKS, "127.0.0.1:1", 1))
 
 
 def _is_renderer(process: int) -> bool:
     try:
         with open(f"/proc/{process}/cmdline", "rb") as file:
-            return file.read().startswith(b"ray::_render")
+            return file.read().startswith(b"ray::_make")
     except OSError:
         return False

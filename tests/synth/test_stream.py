@@ -44,10 +44,31 @@ def test_every_other_take_is_hard_if_half_of_them_are_to_be():
     ]  # fmt: skip
 
 
-def test_a_new_iteration_goes_on():
+@pytest.mark.parametrize("delivered", [1, 5])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_started_anywhere_it_goes_on_as_if_it_had_never_stopped(workers: int, delivered: int):
+    def batches(count: int, start: int) -> list[Sample]:
+        source = stream(hard=0.5, views=("back_left",))
+        source.start_at(start, batch_size=4)
+        loader = DataLoader(source, 4, num_workers=workers, collate_fn=Sample.stack)
+        return [batch for batch, _ in zip(loader, range(count), strict=False)]
+
+    for whole, resumed in zip(batches(delivered + 3, 0)[delivered:], batches(3, delivered), strict=True):
+        assert whole.name == resumed.name
+        assert torch.equal(whole.images, resumed.images)
+        assert torch.equal(whole.joints, resumed.joints)
+
+
+def test_takes_that_are_over_are_not_rendered(monkeypatch: pytest.MonkeyPatch):
+    from egorear.synth import studio
+
+    rendered = []
+    monkeypatch.setattr(studio, "take", lambda _, take, skip: rendered.append((take.number, len(skip))) or iter(()))
     source = stream()
-    seen = {sample.name for sample in first(6, source)}
-    assert not seen & {sample.name for sample in first(6, source)}
+    source.start_at(1001, batch_size=7)  # 7007 frames: 2335 rounds of 3 slots and 2 frames
+    with pytest.raises(RuntimeError):  # nothing came of the first take
+        next(iter(source))
+    assert rendered == [(1167 * 3 + 2, 1)]
 
 
 def test_ranks_see_different_takes():

@@ -7,24 +7,25 @@ from concurrent.futures import BrokenExecutor, Executor
 
 import pytest
 
+from egorear.datasets import workers
+from egorear.datasets.workers import make_all
 from egorear.errors import UserError
 from egorear.geometry.rig import ego4view_syn
-from egorear.synth import workers
 from egorear.synth.job import Recipe, Take
-from egorear.synth.workers import Task, render_all
+from egorear.synth.workers import Task, render
 
 RECIPE = Recipe(ego4view_syn().select(("back_left",)), size=32, samples=1, take_frames=2)
 TASKS = [Task(Take("train", number, 2)) for number in range(8)]
 
 
 def test_a_killed_worker_costs_nothing_but_time(caplog):
-    alone = [list(frames) for frames in render_all(RECIPE, TASKS)]
-    together = render_all(RECIPE, TASKS, workers=2)
+    alone = [list(frames) for frames in make_all(render, RECIPE, TASKS)]
+    together = make_all(render, RECIPE, TASKS, workers=2)
     first = next(together)
     for process in multiprocessing.active_children():
         os.kill(process.pid, signal.SIGKILL)
     assert [first, *together] == alone
-    assert [list(frames) for frames in render_all(RECIPE, TASKS)] == alone, "and this process is as it was"
+    assert [list(frames) for frames in make_all(render, RECIPE, TASKS)] == alone, "and this process is as it was"
     assert "a worker was killed" in caplog.text
 
 
@@ -41,10 +42,10 @@ def test_a_take_that_kills_every_worker_is_given_up(monkeypatch):
 
     monkeypatch.setattr(workers, "ProcessPoolExecutor", DeadPool)
     with pytest.raises(UserError, match=r"killed 3 times at train_00000/take_000000"):
-        list(render_all(RECIPE, TASKS, workers=2))
+        list(make_all(render, RECIPE, TASKS, workers=2))
 
 
 def test_frames_that_are_there_are_left_out():
     take = Take("train", 1, 2)
-    both = list(*render_all(RECIPE, [Task(take)]))
-    assert list(*render_all(RECIPE, [Task(take, frozenset({0}))])) == both[1:]
+    both = list(*make_all(render, RECIPE, [Task(take)]))
+    assert list(*make_all(render, RECIPE, [Task(take, frozenset({0}))])) == both[1:]

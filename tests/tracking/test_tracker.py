@@ -7,13 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tests.people import STANDING, pictures, save_tiny, two_camera_rig
+from tests.people import STANDING, TINY, pictures, save_tiny, two_camera_rig
 
 from egorear.errors import UserError
 from egorear.geometry.rig import ego4view_syn
 from egorear.geometry.transforms import axis_angle_to_matrix, rigid
+from egorear.models.egorear import EgoRear
 from egorear.models.images import normalize
+from egorear.models.pretrained import save_pretrained
 from egorear.tracking import PoseTracker
+from egorear.tracking.tracker import raw_confidence
 from egorear.tracking.weights import find_weights, shipped
 
 RIG = ego4view_syn()
@@ -37,6 +40,17 @@ def test_the_training_rig_is_not_rendered_again(tracker):
     assert ((pose.confidence >= 0) & (pose.confidence <= 1)).all()
     assert pose.confidence[0] == pose.confidence[1]
     assert not tracker.remarks(RIG)
+
+
+def test_a_confidence_head_is_asked_before_the_heatmaps(tmp_path):
+    torch.manual_seed(0)
+    save_pretrained(EgoRear(replace(TINY, confidence=True)), tmp_path / "sure")
+    tracker = PoseTracker.from_pretrained(tmp_path / "sure")
+    images = pictures(RIG, size=(64, 64))
+    tensor = torch.from_numpy(np.stack(list(images.values()))).permute(0, 3, 1, 2)
+    expected = tracker.model(normalize(tensor[None]), RIG.resized(64, 64)).confidence
+    assert raw_confidence(tracker.model) == "head"
+    torch.testing.assert_close(tracker(images, RIG).confidence, expected[0].sigmoid(), atol=1e-5, rtol=1e-5)
 
 
 def test_one_frame_a_batch_and_a_tensor_agree(tracker):
@@ -84,7 +98,32 @@ def test_the_network_is_told_where_the_users_cameras_are(tracker):
         torch.testing.assert_close(
             warps[view].to_source(pixels[index])[both], originals[index][both], atol=0.02, rtol=0
         )
-    assert not seen[2:].any(), "no joint may look for itself in a camera that is not there"
+
+
+def test_a_camera_lost_in_a_frame_is_as_if_the_rig_had_none(tracker):
+    """Frames of one batch may lack different views; what another frame shows there changes nothing."""
+    frames = [pictures(RIG, seed, (64, 64)) for seed in range(3)]
+    lost = [(), ("front_left",), ("front_right", "back_left")]
+    batch = tracker.predict([f | dict.fromkeys(views) for f, views in zip(frames, lost, strict=True)], RIG)
+    assert batch.views == RIG.views
+    for number, (frame, missing) in enumerate(zip(frames, lost, strict=True)):
+        kept = [view for view in RIG.views if view not in missing]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            alone = tracker(frame, RIG.select(kept))
+        there = [RIG.views.index(view) for view in kept]
+        torch.testing.assert_close(batch.joints[number], alone.joints, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(batch.confidence[number], alone.confidence, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(batch.joints_2d[number, there], alone.joints_2d)
+        absent = [RIG.views.index(view) for view in missing]
+        assert batch.joints_2d[number, absent].isnan().all()
+        assert not batch.scores_2d[number, absent].any()
+
+
+def test_a_frame_without_any_image_is_refused(tracker):
+    whole = pictures(RIG, size=(64, 64))
+    with pytest.raises(UserError, match="frame 1 of 2 has no image of any of front_left, front_right"):
+        tracker.predict([whole, dict.fromkeys(RIG.views)], RIG)
 
 
 def test_views_the_network_does_not_know_are_ignored(tracker):

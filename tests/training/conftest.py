@@ -65,11 +65,16 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def arguments(dataset: Path, cache: Path, tmp_path: Path) -> list[str]:
     """Of a tiny pose stage that writes to `tmp_path`/run."""
-    config = tmp_path / "tiny.yaml"
+    return tiny_arguments(dataset, cache, tmp_path)
+
+
+def tiny_arguments(dataset: Path, cache: Path, folder: Path) -> list[str]:
+    """Of a tiny pose stage that writes to `folder`/run."""
+    config = folder / "tiny.yaml"
     config.write_text(TINY)
     return [
         f"--config={config}",
         f"--data.root={dataset}",
         f"--data.cache={cache}",
-        f"--trainer.default_root_dir={tmp_path / 'run'}",
+        f"--trainer.default_root_dir={folder / 'run'}",
     ]

@@ -1,5 +1,6 @@
-"""Every shipped configuration builds its stage, and is what its folder says."""
+"""Every shipped recipe builds its stage, and is what its folder says."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,9 @@ import torch
 from egorear.models import MODELS
 from egorear.training.cli import StageCLI
 
-FOLDERS = ("ego4view_rw", "ego4view_syn", "nano")
-CONFIGS = sorted(path for folder in FOLDERS for path in (Path(__file__).parents[2] / "configs" / folder).glob("*.yaml"))
+ROOT = Path(__file__).parents[2] / "configs"
+FOLDERS = ("ego4view_rw", "ego4view_syn", "nano", "small")
+CONFIGS = sorted(path for folder in FOLDERS for path in (ROOT / folder).glob("*.yaml"))
 
 
 def build(path: Path) -> StageCLI:
@@ -25,12 +27,31 @@ def test_it_builds(path: Path) -> None:
     assert cli.trainer.default_root_dir == f"runs/{path.parent.name}/{path.stem}"
 
 
-@pytest.mark.parametrize(("stage", "name"), [("pose", "egorear-nano"), ("pose_norefiner", "egorear-nano-norefiner")])
-def test_nano_is_the_nano_of_the_package(stage: str, name: str) -> None:
-    path = next(path for path in CONFIGS if path.parent.name == "nano" and path.stem == stage)
-    assert build(path).model.network.config == MODELS[name][0]
+@pytest.mark.parametrize(
+    ("recipe", "name"),
+    [
+        ("nano/single", "egorear-nano"),
+        ("nano/pose", "egorear-nano"),
+        ("nano/pose_norefiner", "egorear-nano-norefiner"),
+        ("small/pose", "egorear-small"),
+        ("ego4view_syn/single", "egorear-base"),
+    ],
+)
+def test_the_last_stage_trains_the_network_of_the_package(recipe: str, name: str) -> None:
+    config, expected = build(ROOT / f"{recipe}.yaml").model.network.config, MODELS[name][0]
+    # A recipe may leave the confidence head out: it changes no pose.
+    assert replace(config, confidence=expected.confidence) == expected
+
+
+@pytest.mark.parametrize("folder", ["nano", "small"])
+def test_earlier_stages_train_parts_of_the_same_network(folder: str) -> None:
+    whole = MODELS[f"egorear-{folder}"][0]
+    parts = {"heatmap": {"refiner": None, "lifter": None}, "refiner": {"lifter": None}}
+    for stage, missing in parts.items():
+        network = build(ROOT / folder / f"{stage}.yaml").model.network
+        assert network.config == replace(whole, confidence=False, **missing), stage
 
 
 def test_the_official_pose_stage_is_the_papers_network() -> None:
-    path = next(path for path in CONFIGS if path.parent.name == "ego4view_syn" and path.stem == "pose")
-    assert sum(p.numel() for p in build(path).model.network.parameters()) == 126_047_857
+    network = build(ROOT / "ego4view_syn" / "pose.yaml").model.network
+    assert sum(p.numel() for p in network.parameters()) == 126_047_857

@@ -2,12 +2,9 @@
 
 import copy
 import csv
-import os
+import errno
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +16,7 @@ from egorear.errors import UserError
 from egorear.models import load_pretrained
 from egorear.training.checkpoints import SafeCheckpointIO
 from egorear.training.cli import StageCLI
+from egorear.training.stages import average_weights
 
 
 def validations(run: Path, name: str) -> list[float]:
@@ -75,36 +73,9 @@ def test_the_average_goes_part_of_the_way(arguments: list[str], tmp_path: Path) 
     with torch.no_grad():
         for parameter in stage.network.parameters():
             parameter.add_(1.0)
-    stage._trainer = type("Trainer", (), {"global_step": 10_000})()
-    stage.on_train_batch_end()
+    average_weights(stage.average, stage.network, 0.5)
     name = next(name for name, _ in stage.network.named_parameters())
     torch.testing.assert_close(stage.average.state_dict()[name], start[name] + 0.5)
-
-
-def test_killed_in_the_middle_it_continues_from_the_last_checkpoint(
-    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = [*arguments, "--checkpoint_every_n_steps=4", "--ckpt_path=last"]
-    command = [sys.executable, "-m", "egorear.cli.main", "fit", *arguments, "--trainer.max_steps=100000"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-    try:
-        deadline = time.monotonic() + 60
-        while not last.exists() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.05)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        _, told = process.communicate()
-    assert last.exists(), told
-    reached = torch.load(last, weights_only=True)["global_step"]
-    assert 0 < reached < 100_000
-    assert run_lightning("fit", [*arguments, f"--trainer.max_steps={reached + 8}"]) == 0
-    assert f"continuing from {last}" in capsys.readouterr().err
-    again = torch.load(last, weights_only=True)
-    assert again["global_step"] == reached + 8
-    # The optimizer has continued too: it counts the steps of both runs.
-    assert {int(state["step"]) for state in again["optimizer_states"][0]["state"].values()} == {reached + 8}
 
 
 def test_interrupted_it_exits_with_1(
@@ -135,6 +106,19 @@ def test_a_full_disk_is_told_and_leaves_the_old_checkpoint(
     assert not list(tmp_path.glob(".*"))
 
 
+def test_a_log_that_cannot_be_written_is_told(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("lightning.pytorch.loggers.csv_logs.ExperimentWriter.save", full)
+    assert main(["fit", *arguments, "--trainer.max_steps=2"]) == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith("egorear fit: error: the run in")
+    assert told.endswith("No space left on device")
+
+
 @pytest.mark.parametrize(
     ("extra", "told"),
     [
@@ -154,6 +138,15 @@ def test_bad_input_is_told_in_one_sentence(arguments: list[str], extra: list[str
     with pytest.raises(UserError, match=told) as caught:
         run_lightning("fit", [*arguments, *extra])
     assert "\n" not in str(caught.value)
+
+
+def test_a_wrong_field_is_told_with_its_file(arguments: list[str], tmp_path: Path) -> None:
+    more = tmp_path / "more.yaml"
+    more.write_text("trainer: {max_step: 3}")
+    with pytest.raises(UserError, match=rf"^{more}: .*'max_step'"):
+        run_lightning("fit", [*arguments, f"--config={more}"])
+    with pytest.raises(UserError, match=r"^Parser key \"data.batch_size\""):
+        run_lightning("fit", [*arguments, "--data.batch_size=many"])
 
 
 def test_damaged_truth_is_told_in_one_sentence_though_a_worker_found_it(

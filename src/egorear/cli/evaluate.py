@@ -1,19 +1,27 @@
-"""`egorear evaluate`: scores a poses.npz against a dataset and prints, or writes, the tables."""
+"""`egorear evaluate`: scores a poses.npz against a dataset, or studies a network under faults or with fewer cameras."""
 
 import argparse
 import json
 from typing import TYPE_CHECKING
 
+from egorear.cli import evaluate_faults
+from egorear.errors import UserError
+
 if TYPE_CHECKING:
+    from egorear.evaluation.reliability import Reliability
     from egorear.evaluation.score import ScoreReport
 
 COLUMNS = ("frames", "mpjpe_mm", "pa_mpjpe_mm", "pck", "auc")
 TITLES = ("frames", "MPJPE mm", "PA-MPJPE mm", "PCK@150 %", "AUC %")
+TRUST = ("ece", "auroc", "mean_confidence", "correct")
+OPTIONS = ("baseline", "train_data")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
-    parser.add_argument("poses", help="poses.npz as `egorear predict` writes it")
+    parser.add_argument("poses", nargs="?", help="score this poses.npz, as `egorear predict` writes it")
+    parser.add_argument("--faults", action="store_true", help="or: what lost, late, turned … cameras cost a network")
+    parser.add_argument("--view-sets", action="store_true", help="or: a network with every set of its cameras")
     parser.add_argument(
         "--data", required=True, metavar="DIR", help="dataset in the layout of Ego4View-Syn or -RW, or shards"
     )
@@ -22,11 +30,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--train-data", metavar="DIR", help="whose train split gives the mean pose (default: --data)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("--csv", metavar="FILE", help="write the table as CSV too")
+    evaluate_faults.add_arguments(parser)
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> int:
+    """Does the one thing that is asked for.
+
+    Raises:
+        UserError: not exactly one is, or an option belongs to another.
+    """
+    if sum((args.poses is not None, args.faults, args.view_sets)) != 1:
+        raise UserError("give exactly one of a poses.npz, --faults and --view-sets")
+    scores = args.poses is not None
+    for option in evaluate_faults.OPTIONS if scores else OPTIONS:
+        if getattr(args, option) is not None:
+            belongs = "--faults and --view-sets" if scores else "the score of a poses.npz"
+            raise UserError(f"--{option.replace('_', '-')} belongs to {belongs}")
+    return _score(args) if scores else evaluate_faults.run(args)
+
+
+def _score(args: argparse.Namespace) -> int:
     """Scores and prints. Reads the dataset's truth only, no images."""
     from egorear.datasets.opening import open_dataset
+    from egorear.evaluation.reliability import reliability
     from egorear.evaluation.score import mean_pose, score
     from egorear.poses import Poses
 
@@ -34,21 +60,24 @@ def run(args: argparse.Namespace) -> None:
     dataset = open_dataset(args.data, args.split)
     baseline = mean_pose(open_dataset(args.train_data or args.data, "train")) if args.baseline else None
     report = score(poses, dataset, baseline)
+    trust = reliability(poses, dataset)
     if args.csv:
-        _write_csv(report, args.csv)
+        _write_csv(report, trust, args.csv)
     if args.json:
-        print(json.dumps(_as_json(report), indent=2))
+        print(json.dumps(_as_json(report, trust), indent=2, allow_nan=False))
     else:
-        _print_tables(report)
+        _print_tables(report, trust)
+    return 0
 
 
-def _as_json(report: "ScoreReport") -> dict:
+def _as_json(report: "ScoreReport", trust: "Reliability") -> dict:
     from dataclasses import asdict
 
-    return {"schema": "egorear-score", "version": 1, **asdict(report)}
+    return {"schema": "egorear-score", "version": 1, **asdict(report), "confidence": trust.row()}
 
 
-def _write_csv(report: "ScoreReport", path: str) -> None:
+def _write_csv(report: "ScoreReport", trust: "Reliability", path: str) -> None:
+    """The table; how far the confidence can be believed stands in the first row, which is that of all frames."""
     import csv
     import io
 
@@ -56,13 +85,14 @@ def _write_csv(report: "ScoreReport", path: str) -> None:
 
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("kind", "name", *COLUMNS))
+    writer.writerow(("kind", "name", *COLUMNS, *TRUST))
     for kind, name, scores in report.rows():
-        writer.writerow((kind, name, *(getattr(scores, column) for column in COLUMNS)))
+        believed = [trust.row()[column] if kind == "overall" else None for column in TRUST]
+        writer.writerow((kind, name, *(getattr(scores, column) for column in COLUMNS), *believed))
     write_text(path, text.getvalue())
 
 
-def _print_tables(report: "ScoreReport") -> None:
+def _print_tables(report: "ScoreReport", trust: "Reliability") -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -80,6 +110,12 @@ def _print_tables(report: "ScoreReport") -> None:
         figures = (getattr(scores, column) for column in COLUMNS[1:])
         table.add_row(escape(name), str(scores.frames), *(f"{figure:.2f}" for figure in figures))
     console.print(table)
+    remark = (
+        f"confidence: {trust.mean_confidence:.3f} on average, and {trust.correct:.3f} of the joints are within 100 mm; "
+        f"expected calibration error {trust.ece:.3f}"
+    )
+    finds = "" if trust.row()["auroc"] is None else f", AUROC for the other joints {trust.auroc:.3f}"
+    console.print(remark + finds, markup=False, highlight=False)
     for names, what in ((report.without_pose, "have no pose"), (report.without_truth, "are not in the dataset")):
         if names:
             console.print(f"not scored: {len(names)} frames {what} (first: {names[0]})", markup=False)

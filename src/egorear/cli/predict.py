@@ -86,7 +86,7 @@ def predict(tracker: "PoseTracker", source: "Source", batch: int, overlays: Path
     rig_hash, said = "", set()
     for remark in source.remarks:
         print(f"note: {remark}", file=sys.stderr)
-    for frames in _with_progress(_batches(source, batch), len(source)):
+    for frames in with_progress(batches(source, batch), len(source)):
         rig = frames[0].rig
         rig_hash = rig_hash or rig.hash()
         for remark in tracker.remarks(rig):
@@ -130,7 +130,7 @@ def _draw(folder: Path, frame: "Frame", joints) -> None:
     write_jpeg(folder / f"{frame.name}.jpg", draw_views(frame.images, frame.rig, joints, title=frame.name))
 
 
-def _batches(source: "Source", size: int) -> "Iterator[list[Frame]]":
+def batches(source: "Source", size: int) -> "Iterator[list[Frame]]":
     """Consecutive frames of one rig, at most `size` of them."""
     hashes: dict[int, tuple[Rig, str]] = {}
 
@@ -143,7 +143,7 @@ def _batches(source: "Source", size: int) -> "Iterator[list[Frame]]":
             yield batch
 
 
-def _with_progress(batches: "Iterator[list[Frame]]", total: int) -> "Iterator[list[Frame]]":
+def with_progress(batches: "Iterator[list[Frame]]", total: int) -> "Iterator[list[Frame]]":
     """The batches, with a bar on a terminal and a line now and then elsewhere."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn

@@ -5,6 +5,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from egorear.cli.verified import verify_dataset
 from egorear.errors import UserError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if args.verify:
-        return _verify(args)
+        return verify_dataset(args.verify)
     if not args.out:
         raise UserError("--out is missing: the folder of the dataset")
     if args.workers < 1:
@@ -115,21 +116,3 @@ def _report_hashes(job: "Job", preset: "Preset | None") -> int:
         )
         code |= known not in (None, found)
     return code
-
-
-def _verify(args: argparse.Namespace) -> int:
-    from egorear.datasets.index import Index, verify
-
-    index = Index.load(args.verify)
-    if not index.splits:
-        raise UserError(f"{args.verify}: the index lists no split yet; run the job that renders it to its end")
-    checked = [fault for _, fault in verify(args.verify)]
-    faults = [fault for fault in checked if fault]
-    for fault in faults:
-        print(fault)
-    frames = sum(index.frames(split) for split in index.splits)
-    if not faults:
-        print(f"{args.verify}: {frames} frames in {len(checked)} parts are whole, index hash {index.hash()}")
-        return 0
-    print(f"{args.verify}: {len(faults)} of {len(checked)} parts are damaged; delete them and run the job again")
-    return 1

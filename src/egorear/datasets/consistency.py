@@ -4,9 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float
 
 from egorear.datasets.frames import FrameDataset
+from egorear.datasets.truth import StoredTruth
 from egorear.errors import UserError
+from egorear.geometry.rig import Rig
 
 
 @dataclass(frozen=True)
@@ -45,17 +48,26 @@ def check_truth(dataset: FrameDataset, limit: int = 1000) -> TruthReport:
     pixels_off: list[list[np.ndarray]] = [[] for _ in views]
     metres_off = np.zeros(len(views))
     for index in indices.tolist():
-        truth, rig = dataset.truth(index), dataset.calibration(index)
-        joints = torch.from_numpy(truth.joints)
-        projected, in_view = rig.project(joints)
-        off = np.linalg.norm(projected.numpy() - truth.joints_2d, axis=-1)
-        for view, seen in enumerate(in_view.numpy()):
-            pixels_off[view].append(off[view, seen])
-        moved = np.linalg.norm(rig.to_camera(joints).numpy() - truth.joints_camera, axis=-1)
-        metres_off = np.maximum(metres_off, moved.max(-1))
+        pixels, in_view, metres = disagreement(dataset.truth(index), dataset.calibration(index))
+        for view, seen in enumerate(in_view):
+            pixels_off[view].append(pixels[view, seen])
+        metres_off = np.maximum(metres_off, metres.max(-1))
     found = {}
     for view, parts, metres in zip(views, pixels_off, metres_off.tolist(), strict=True):
         off = np.concatenate(parts)
         median, largest = (float(np.median(off)), float(off.max())) if off.size else (float("nan"), float("nan"))
         found[view] = ViewAgreement(median, largest, 1000 * metres)
     return TruthReport(len(indices), found)
+
+
+def disagreement(
+    truth: StoredTruth, rig: Rig
+) -> tuple[Float[np.ndarray, "V J"], Bool[np.ndarray, "V J"], Float[np.ndarray, "V J"]]:
+    """How far a frame's stored 2D joints are from its projected 3D joints (pixels as calibrated), which joints are in
+    view (elsewhere the first means nothing), and how far (m) its camera-relative joints are from the device-relative
+    ones moved by the rig's extrinsics."""
+    joints = torch.from_numpy(truth.joints)
+    projected, in_view = rig.project(joints)
+    pixels = np.linalg.norm(projected.numpy() - truth.joints_2d, axis=-1)
+    metres = np.linalg.norm(rig.to_camera(joints).numpy() - truth.joints_camera, axis=-1)
+    return pixels, in_view.numpy(), metres

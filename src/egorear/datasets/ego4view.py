@@ -11,15 +11,14 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from egorear.datasets.frames import FrameDataset
-from egorear.datasets.images import LIMIT_BYTES, find_image, read_image
+from egorear.datasets.images import LIMIT_BYTES, find_image
 from egorear.datasets.maps import KINDS, ViewMaps, decode_maps
-from egorear.datasets.truth import FrameFile, StoredTruth
+from egorear.datasets.truth import FrameFile
 from egorear.datasets.writer import IMAGE_FOLDER, SPLITS
 from egorear.errors import UserError
 from egorear.files import read_bytes, read_json
@@ -95,10 +94,12 @@ class Ego4View(FrameDataset):
         Raises:
             UserError: there is none.
         """
-        return find_image(self._sequence(index) / IMAGE_FOLDER / f"camera_{view}", _stem(self._files[index]))
+        folder = os.path.join(self.root, self._folders[self._folder_of[index]], IMAGE_FOLDER, f"camera_{view}")
+        return find_image(folder, _stem(self._files[index]))
 
-    def image(self, index: int, view: str) -> UInt8[np.ndarray, "H W 3"]:
-        return read_image(self.image_path(index, view))
+    def image_file(self, index: int, view: str) -> tuple[str, bytes]:
+        path = self.image_path(index, view)
+        return str(path), read_bytes(path, LIMIT_BYTES)
 
     def maps(self, index: int) -> dict[str, ViewMaps]:
         found = {}
@@ -112,7 +113,7 @@ class Ego4View(FrameDataset):
                 found[view] = decode_maps(files)
         return found
 
-    def _frame(self, index: int) -> FrameFile:
+    def frame(self, index: int) -> FrameFile:
         return FrameFile.load(self.truth_file(index))
 
     def _sequence(self, index: int) -> Path:
@@ -149,7 +150,7 @@ class Ego4ViewRW(Ego4View):
             _folders(self.root / sequence)  # refuses a folder that is missing
             yield sequence
 
-    def _calibration(self, index: int, truth: StoredTruth) -> Rig:
+    def _calibration(self, index: int, frame: FrameFile) -> Rig:
         return self.calibration(index)
 
     def calibration(self, index: int) -> Rig:

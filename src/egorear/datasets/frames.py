@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor
 from torch.utils.data import Dataset
 
+from egorear.datasets.images import decode_resized, decode_rgb, stored_size
 from egorear.datasets.maps import ViewMaps
 from egorear.datasets.sample import Sample
 from egorear.datasets.truth import FrameFile, StoredTruth
@@ -26,6 +26,10 @@ class FrameStream(Dataset[Sample], ABC):
     @abstractmethod
     def set_rank(self, rank: int, world_size: int) -> None:
         """Tells which of how many training processes this is: each gets other samples."""
+
+    @abstractmethod
+    def start_at(self, batches: int, batch_size: int) -> None:
+        """Lets the next iteration go on where a DataLoader of as many workers has delivered that many batches."""
 
 
 class FrameDataset(Dataset[Sample], ABC):
@@ -43,6 +47,8 @@ class FrameDataset(Dataset[Sample], ABC):
         self.image_size = (image_size, image_size) if isinstance(image_size, int) else image_size
         self.rig = rig if views is None else rig.select(views)
         self._delivered_rig = self.rig.resized(*self.image_size)
+        calibrated = np.array([(camera.width, camera.height) for camera in self.rig.cameras.values()])
+        self._scale = (self.image_size / calibrated)[:, None]
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -61,12 +67,20 @@ class FrameDataset(Dataset[Sample], ABC):
         """The file that holds the frame's truth."""
 
     @abstractmethod
+    def image_file(self, index: int, view: str) -> tuple[str, bytes]:
+        """The frame's picture of a view as stored: what a user knows it by, and the bytes of a JPEG or PNG.
+
+        Raises:
+            UserError: it is missing or cannot be read.
+        """
+
     def image(self, index: int, view: str) -> UInt8[np.ndarray, "H W 3"]:
-        """The frame's picture of a view as stored, RGB.
+        """The frame's picture of a view at its stored size, RGB.
 
         Raises:
             UserError: it is missing or damaged.
         """
+        return decode_rgb(*self.image_file(index, view))
 
     @abstractmethod
     def maps(self, index: int) -> dict[str, ViewMaps]:
@@ -77,27 +91,29 @@ class FrameDataset(Dataset[Sample], ABC):
         """
 
     @abstractmethod
-    def _frame(self, index: int) -> FrameFile:
-        """The frame's parsed JSON."""
+    def frame(self, index: int) -> FrameFile:
+        """The frame's parsed JSON.
+
+        Raises:
+            UserError: it is missing or no frame's.
+        """
 
     def joints(self, index: int) -> tuple[Float[np.ndarray, "J 3"], str | None]:
         """Truth for an evaluation: joints (m, device frame) and the action, if the dataset tells it."""
-        frame = self._frame(index)
+        frame = self.frame(index)
         return frame.joints_m(), frame.action
 
     def truth(self, index: int) -> StoredTruth:
         """Everything the frame's JSON tells, pixels as calibrated. No image is read."""
-        return self._frame(index).truth(self.rig.views)
+        return self.frame(index).truth(self.rig.views)
 
     def calibration(self, index: int) -> Rig:
         """The rig of a frame, cameras at the calibrated size."""
-        return self._with(self._frame(index).extrinsics(self.rig.views))
+        return self._calibration(index, self.frame(index))
 
-    def _calibration(self, index: int, truth: StoredTruth) -> Rig:
-        """`calibration` where the truth has been read already."""
-        return self._with(truth.T_camera_device)
-
-    def _with(self, extrinsics: Float[np.ndarray, "V 4 4"] | None) -> Rig:
+    def _calibration(self, index: int, frame: FrameFile) -> Rig:
+        """`calibration` where the JSON has been read already."""
+        extrinsics = frame.extrinsics(self.rig.views)
         return self.rig if extrinsics is None else replace(self.rig, T_camera_device=torch.from_numpy(extrinsics))
 
     def __getitem__(self, index: int) -> Sample:
@@ -106,39 +122,43 @@ class FrameDataset(Dataset[Sample], ABC):
         Raises:
             UserError: an image or a joint is missing or damaged; the sentence names the file.
         """
-        truth = self.truth(index)
+        frame = self.frame(index)
         width, height = self.image_size
-        images, joints_2d = [], []
-        for view, pixels in zip(self.rig.views, torch.from_numpy(truth.joints_2d), strict=True):
-            camera = self.rig.cameras[view]
-            images.append(self._delivered(index, view, camera))
-            scale = torch.tensor([width / camera.width, height / camera.height], dtype=pixels.dtype)
-            joints_2d.append((pixels + 0.5) * scale - 0.5)
-        extrinsics = self._calibration(index, truth).T_camera_device
+        images = torch.empty((len(self.rig.views), 3, height, width), dtype=torch.uint8)
+        for view, planes in zip(self.rig.views, images.numpy(), strict=True):
+            name, data = self.image_file(index, view)
+            stored = checked_size(name, data, self.rig.cameras[view])
+            planes[2], planes[1], planes[0] = cv2.split(decode_resized(name, data, stored, self.image_size))
+        extrinsics = self._calibration(index, frame).T_camera_device
         rig = replace(self._delivered_rig, T_camera_device=extrinsics.to(self._delivered_rig.T_camera_device.dtype))
-        pixels = torch.stack(joints_2d)
-        visible = None if truth.visible is None else torch.from_numpy(truth.visible)
-        if visible is None:
+        pixels = torch.from_numpy((frame.joints_2d(self.rig.views) + 0.5) * self._scale - 0.5)
+        seen, reasons = frame.visibility(self.rig.views)
+        if seen is not None:
+            visible = torch.from_numpy(seen)
+        else:
             cameras = rig.cameras.values()
             visible = torch.stack([camera.contains(p) for camera, p in zip(cameras, pixels, strict=True)])
         return Sample(
-            images=torch.stack(images),
-            joints=torch.from_numpy(truth.joints).float(),
+            images=images,
+            joints=torch.from_numpy(frame.joints_m()).float(),
             joints_2d=pixels.float(),
             visible=visible,
             rig=rig,
             name=self.name(index),
-            visibility=None if truth.visibility is None else torch.from_numpy(truth.visibility),
+            visibility=None if reasons is None else torch.from_numpy(reasons),
         )
 
-    def _delivered(self, index: int, view: str, camera: Camera) -> UInt8[Tensor, "3 H W"]:
-        image = self.image(index, view)
-        height, width = image.shape[:2]
-        if not camera.same_aspect(width, height):
-            raise UserError(
-                f"{self.root}: view '{view}' of frame {self.name(index)} is {width}x{height} but must have the aspect "
-                f"ratio of its calibration, {camera.width}x{camera.height}"
-            )
-        if (width, height) != self.image_size:
-            image = cv2.resize(image, self.image_size, interpolation=cv2.INTER_AREA)
-        return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+
+def checked_size(name: str, data: bytes, camera: Camera) -> tuple[int, int]:
+    """`stored_size` of a picture that can be the camera's at another resolution.
+
+    Raises:
+        UserError: its aspect ratio is another, or it is no JPEG or PNG.
+    """
+    width, height = stored_size(name, data)
+    if not camera.same_aspect(width, height):
+        raise UserError(
+            f"{name} is {width}x{height} but must have the aspect ratio of its calibration, "
+            f"{camera.width}x{camera.height}"
+        )
+    return width, height

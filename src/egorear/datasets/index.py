@@ -41,13 +41,15 @@ class Part:
 @dataclass(frozen=True)
 class Index:
     """What `index.json` tells. rig: hash of `rig.json`. image_size: width, height of the pictures.
-    engine: version of the data engine. splits: parts by name (paths below the root) of each finished split."""
+    engine: version of the data engine that rendered them, none where none did. source: name of the dataset that they
+    were prepared from, if they were. splits: parts by name (paths below the root) of each finished split."""
 
     layout: str
     rig: str
     image_size: tuple[int, int]
-    engine: int
+    engine: int | None
     splits: Mapping[str, Mapping[str, Part]] = field(default_factory=dict)
+    source: str | None = None
 
     def hash_of(self, split: str) -> str:
         """The hash of one split."""
@@ -81,6 +83,8 @@ class Index:
             if split in self.splits
         }
         head = {"schema": SCHEMA, "version": VERSION, "layout": self.layout, "engine": self.engine, "rig": self.rig}
+        if self.source is not None:
+            head["source"] = self.source
         body = {"image_size": self.image_size, "joints": EGO4VIEW.names, "units": UNITS, "hash": self.hash()}
         write_json(Path(root) / FILE, {**head, **body, "splits": splits})
 
@@ -105,13 +109,15 @@ class Index:
         size, rig, engine = content.get("image_size"), content.get("rig"), content.get("engine")
         if not isinstance(size, list) or len(size) != 2 or not all(type(side) is int and side > 0 for side in size):
             raise UserError(f"{path}: 'image_size' must be width and height")
-        if not isinstance(rig, str) or type(engine) is not int:
-            raise UserError(f"{path}: 'rig' must be text and 'engine' a whole number")
+        if not isinstance(rig, str) or not (engine is None or type(engine) is int):
+            raise UserError(f"{path}: 'rig' must be text and 'engine' a whole number or null")
+        if not isinstance(source := content.get("source"), str | None):
+            raise UserError(f"{path}: 'source' must be text")
         splits = content.get("splits")
         if not isinstance(splits, dict) or not set(splits) <= set(SPLITS):
             raise UserError(f"{path}: 'splits' must be an object of {', '.join(SPLITS)}")
         parts = {split: dict(_parts(path, split, entry)) for split, entry in splits.items()}
-        index = Index(content["layout"], rig, (size[0], size[1]), engine, parts)
+        index = Index(content["layout"], rig, (size[0], size[1]), engine, parts, source)
         wrong = [split for split in splits if splits[split].get("hash") != index.hash_of(split)]
         if wrong or content.get("hash") != index.hash():
             where = f"'splits.{wrong[0]}.hash'" if wrong else "'hash'"

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from egorear.datasets.ego4view import open_ego4view
+from egorear.datasets.ego4view import open_ego4view, read_split
 from egorear.datasets.frames import FrameDataset
 from egorear.datasets.index import FILE, Index
 from egorear.datasets.shards import ShardDataset
+from egorear.datasets.writer import SPLITS
+from egorear.errors import UserError
 from egorear.geometry.rig import Rig
 
 
@@ -25,3 +27,19 @@ def open_dataset(
     if (Path(root) / FILE).exists() and Index.load(root).layout == "shards":
         return ShardDataset(root, split, image_size, views, rig)
     return open_ego4view(root, split, image_size, views, rig)
+
+
+def list_splits(root: str | Path) -> list[str]:
+    """The splits that a dataset has: finished ones of shards, else those whose lists name anything.
+
+    Raises:
+        UserError: there is none, or an index or a list is damaged.
+    """
+    root = Path(root)
+    if (root / FILE).exists() and (index := Index.load(root)).layout == "shards":
+        found = [split for split in SPLITS if index.splits.get(split)]
+    else:
+        found = [split for split in SPLITS if (root / f"{split}.txt").exists() and read_split(root, split)]
+    if not found:
+        raise UserError(f"{root} has no split: it must hold {', '.join(f'{split}.txt' for split in SPLITS)} or shards")
+    return found

@@ -19,6 +19,7 @@ class Sample:
     visible: the joint is seen in that view (inside the image where a dataset knows nothing about occlusion).
     rig: cameras at the images' size, extrinsics with the batch's dimensions. name: "character/sequence/stem",
     a list of them for a batch. visibility: why a joint is not seen (`datasets.truth.Visibility`), where that is known.
+    present: the views there are, none: all; what the image of another view holds means nothing.
     """
 
     images: UInt8[Tensor, "*B V 3 H W"]
@@ -28,6 +29,7 @@ class Sample:
     rig: Rig
     name: str | list[str]
     visibility: UInt8[Tensor, "*B V J"] | None = None
+    present: Bool[Tensor, "*B V"] | None = None
 
     @staticmethod
     def stack(samples: Sequence["Sample"]) -> "Sample":
@@ -40,6 +42,7 @@ class Sample:
         if any(sample.rig.cameras != first.rig.cameras for sample in samples[1:]):
             raise UserError("samples of different cameras or image sizes cannot share a batch")
         reasons = [sample.visibility for sample in samples]
+        present = [s.visible.new_ones(len(s.rig.views)) if s.present is None else s.present for s in samples]
         return Sample(
             images=torch.stack([sample.images for sample in samples]),
             joints=torch.stack([sample.joints for sample in samples]),
@@ -48,6 +51,7 @@ class Sample:
             rig=replace(first.rig, T_camera_device=torch.stack([s.rig.T_camera_device for s in samples])),
             name=[str(sample.name) for sample in samples],
             visibility=None if any(r is None for r in reasons) else torch.stack([r for r in reasons if r is not None]),
+            present=None if all(sample.present is None for sample in samples) else torch.stack(present),
         )
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Sample":
@@ -73,6 +77,7 @@ class Sample:
             visible=self.visible[..., index, :],
             rig=rig,
             visibility=None if self.visibility is None else self.visibility[..., index, :],
+            present=None if self.present is None else self.present[..., index],
         )
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> "Sample":
@@ -84,4 +89,5 @@ class Sample:
             visible=change(self.visible),
             rig=replace(self.rig, T_camera_device=change(self.rig.T_camera_device)),
             visibility=None if self.visibility is None else change(self.visibility),
+            present=None if self.present is None else change(self.present),
         )

@@ -41,13 +41,13 @@ class ShardWriter:
         check_name(name, "a shard")
         return self.root / f"{name}.tar"
 
-    def frames_in(self, name: str) -> int:
-        """How many frames that shard holds; 0 where there is none, or none that is whole."""
+    def frames_in(self, name: str) -> list[str]:
+        """The names of the frames that shard holds, in order; none where there is no shard, or none that is whole."""
         try:
             with tarfile.open(self.path(name), "r:") as tar:
-                return sum(member.endswith(".json") for member in tar.getnames())
+                return [name.removesuffix(".json") for name in tar.getnames() if name.endswith(".json")]
         except (OSError, tarfile.TarError):
-            return 0
+            return []
 
     def forget(self, name: str) -> None:
         """Removes the shard of that name, so that it is written again."""
@@ -74,20 +74,33 @@ class Shard:
         self._tar = tar
         self._rig = f',"rig":"{rig_hash}"}}\n'.encode()
 
-    def add(self, character: str, sequence: str, stem: str, frame: EncodedFrame) -> None:
-        """Appends one frame, its files in alphabetical order.
+    def add(self, name: str, frame: EncodedFrame) -> None:
+        """Appends one frame, "character/sequence/stem" (the character may be folders in folders), its files in
+        alphabetical order.
 
         Raises:
-            UserError: a name is no plain file name, or has a dot.
+            UserError: a part of the name is no plain file name, or the stem has a dot.
         """
-        for part in (character, sequence, stem):
-            check_name(part, "a character, sequence or frame")
-        if "." in stem:
-            raise UserError(f"'{stem}' cannot name a frame of shards: it must have no dot")
+        check_frame_name(name)
         files = {f"{view}.jpg": data for view, data in frame.images.items()}
         files |= {f"{view}.{kind}.png": data for (kind, view), data in frame.maps.items()}
         files["json"] = frame.json.rstrip().removesuffix(b"}") + self._rig
         for extension, data in sorted(files.items()):
-            entry = tarfile.TarInfo(f"{character}/{sequence}/{stem}.{extension}")
+            entry = tarfile.TarInfo(f"{name}.{extension}")
             entry.size, entry.mode = len(data), 0o644  # owner, group and time stay 0
             self._tar.addfile(entry, io.BytesIO(data))
+
+
+def check_frame_name(name: str) -> None:
+    """Refuses what cannot name a frame in a shard.
+
+    Raises:
+        UserError: it is not "character/sequence/stem", or the stem has a dot.
+    """
+    parts = name.split("/")
+    for part in parts:
+        check_name(part, "a character, sequence or frame")
+    if "." in parts[-1] or len(parts) < 3 or "\\" in name:
+        raise UserError(
+            f"'{name}' cannot name a frame of shards: it must be character/sequence/stem, no dot in the stem"
+        )

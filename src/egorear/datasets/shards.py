@@ -9,11 +9,8 @@ from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import UInt8
-
 from egorear.datasets.frames import FrameDataset
-from egorear.datasets.images import LIMIT_BYTES, decode_rgb
+from egorear.datasets.images import LIMIT_BYTES
 from egorear.datasets.index import FILE, Index, digest_file
 from egorear.datasets.maps import KINDS, ViewMaps, decode_maps
 from egorear.datasets.truth import FRAME_LIMIT_BYTES, FrameFile
@@ -87,8 +84,8 @@ class ShardDataset(FrameDataset):
     def truth_file(self, index: int) -> Path:
         return self.root / self._shards[bisect_right(self._ends, range(len(self))[index])]
 
-    def image(self, index: int, view: str) -> UInt8[np.ndarray, "H W 3"]:
-        return decode_rgb(*self._read(index, f"{view}.jpg", LIMIT_BYTES))
+    def image_file(self, index: int, view: str) -> tuple[str, bytes]:
+        return self._read(index, f"{view}.jpg", LIMIT_BYTES)
 
     def maps(self, index: int) -> dict[str, ViewMaps]:
         found, members = {}, self._locate(index)[2]
@@ -99,7 +96,7 @@ class ShardDataset(FrameDataset):
                 found[view] = decode_maps(files)
         return found
 
-    def _frame(self, index: int) -> FrameFile:
+    def frame(self, index: int) -> FrameFile:
         name, data = self._read(index, "json", FRAME_LIMIT_BYTES)
         try:
             content = json.loads(data)
@@ -174,7 +171,9 @@ def _contents(path: Path) -> dict[str, Members]:
         size = path.stat().st_size
         with tarfile.open(path, "r:") as tar:
             for member in tar:
-                name, _, extension = member.name.partition(".")
+                folder, _, file = member.name.rpartition("/")
+                stem, _, extension = file.partition(".")
+                name = f"{folder}/{stem}"
                 if not member.isfile() or not extension or not _is_frame(name):
                     raise UserError(f"{path}: '{member.name}' is no file of a frame (character/sequence/stem.view.jpg)")
                 if member.offset_data + member.size > size:
@@ -190,4 +189,4 @@ def _contents(path: Path) -> dict[str, Members]:
 
 def _is_frame(name: str) -> bool:
     parts = name.split("/")
-    return len(parts) == 3 and all(parts) and "\\" not in name
+    return len(parts) >= 3 and not {"", ".", ".."} & set(parts) and "\\" not in name

@@ -3,18 +3,20 @@
 The fields that only our own data have (docs/data.md) are optional: published files lack them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, UInt8
 
 from egorear.errors import UserError
 from egorear.files import read_json
-from egorear.geometry.rig_file import rigid_from_list
+from egorear.geometry.rig_file import check_rigid, rigid_from_list
 from egorear.geometry.skeleton import EGO4VIEW
 
 FARTHEST_JOINT_CM = 1000.0
@@ -32,7 +34,8 @@ class Visibility(IntEnum):
     OTHER = 4  # behind the headset, glasses, furniture, a wall or another person
 
 
-REASONS = {reason.name.lower(): reason for reason in Visibility}
+REASONS = {reason.name.lower(): int(reason) for reason in Visibility}
+_FLAGS = {False: 0, True: 1}
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ class FrameFile:
         for name in EGO4VIEW.names:
             if not isinstance(joints.get(name), dict):
                 raise UserError(f"{source}: 'joints.{name}' is missing")
-        self._content: dict[str, Any] = content
+        self.content: dict[str, Any] = content
         self._joints: list[dict[str, Any]] = [joints[name] for name in EGO4VIEW.names]
         self.action = content.get("action")
         if self.action is not None and not isinstance(self.action, str):
@@ -95,6 +98,28 @@ class FrameFile:
 
     def truth(self, views: Sequence[str]) -> StoredTruth:
         """Everything the frame tells about these views."""
+        visible, reasons = self.visibility(views)
+        return StoredTruth(
+            joints=self.joints_m(),
+            joints_camera=np.stack([self._points_m(f"camera_{view}_pts3d") for view in views]),
+            joints_2d=self.joints_2d(views),
+            visible=visible,
+            action=self.action,
+            visibility=reasons,
+            timestamp_s=self._timestamp(),
+            T_device_world=self._pose(),
+            T_camera_device=self.extrinsics(views),
+            body=self._body(),
+        )
+
+    def joints_2d(self, views: Sequence[str]) -> Float[np.ndarray, "V J 2"]:
+        """Pixels of the calibration."""
+        return np.stack([self._numbers(f"camera_{view}_pts2d", 2) for view in views])
+
+    def visibility(
+        self, views: Sequence[str]
+    ) -> tuple[Bool[np.ndarray, "V J"] | None, UInt8[np.ndarray, "V J"] | None]:
+        """Which joints are unoccluded and inside the image, and `Visibility`; none where the file does not say."""
         cameras = [f"camera_{view}" for view in views]
         visible = self._of_all([self._flags(f"{camera}_visible") for camera in cameras], "visible", cameras)
         reasons = self._of_all([self._reasons(f"{camera}_visibility") for camera in cameras], "visibility", cameras)
@@ -105,18 +130,7 @@ class FrameFile:
                 field = f"joints.{EGO4VIEW.names[j]}.{cameras[v]}"
                 raise UserError(f"{self.source}: '{field}_visibility' contradicts '{field}_visible'")
             visible = seen
-        return StoredTruth(
-            joints=self.joints_m(),
-            joints_camera=np.stack([self._points_m(f"{camera}_pts3d") for camera in cameras]),
-            joints_2d=np.stack([self._numbers(f"{camera}_pts2d", 2) for camera in cameras]),
-            visible=visible,
-            action=self.action,
-            visibility=reasons,
-            timestamp_s=self._timestamp(),
-            T_device_world=self._pose(),
-            T_camera_device=self.extrinsics(views),
-            body=self._body(),
-        )
+        return visible, reasons
 
     def joints_m(self) -> Float[np.ndarray, "J 3"]:
         """The joints in the device frame: what an evaluation needs."""
@@ -124,22 +138,27 @@ class FrameFile:
 
     def extrinsics(self, views: Sequence[str]) -> Float[np.ndarray, "V 4 4"] | None:
         """Device-to-camera matrices (m) of this frame where the file tells them."""
-        matrices = self._content.get("T_camera_device")
+        matrices = self.content.get("T_camera_device")
         if matrices is None:
             return None
         if not isinstance(matrices, dict):
             raise UserError(f"{self.source}: 'T_camera_device' must be an object of view names")
+        T = _numeric([matrices.get(view) for view in views], (len(views), 4, 4))
+        with suppress(UserError):  # which view is wrong, reading them one by one tells
+            if T is not None:
+                check_rigid(torch.from_numpy(T), "a view")
+                return T
         try:
             return np.stack([rigid_from_list(matrices.get(view), f"view '{view}'").numpy() for view in views])
         except UserError as error:
             raise UserError(f"{self.source}: {error}") from error
 
     def _timestamp(self) -> float | None:
-        value = self._content.get("timestamp")
+        value = self.content.get("timestamp")
         return None if value is None else float(self._array(value, (), "timestamp"))
 
     def _pose(self) -> Float[np.ndarray, "4 4"] | None:
-        value = self._content.get("T_device_world")
+        value = self.content.get("T_device_world")
         if value is None:
             return None
         T = self._array(value, (4, 4), "T_device_world")
@@ -149,7 +168,7 @@ class FrameFile:
         return T
 
     def _body(self) -> BodyTruth | None:
-        value = self._content.get("body")
+        value = self.content.get("body")
         if value is None:
             return None
         if not isinstance(value, dict):
@@ -162,10 +181,10 @@ class FrameFile:
 
     def _array(self, value: Any, shape: tuple[int | None, ...], field: str) -> Float[np.ndarray, "..."]:
         """Nested lists of finite numbers of this shape (None: any length above 0)."""
-        if (numbers := _nested(value, shape)) is None:
+        if (values := _numeric(value, shape)) is None:
             sides = " x ".join("n" if side is None else str(side) for side in shape)
             raise UserError(f"{self.source}: '{field}' must be {f'{sides} finite numbers' if shape else 'a number'}")
-        return np.array(numbers, dtype=np.float64)
+        return values
 
     def _points_m(self, field: str) -> Float[np.ndarray, "J 3"]:
         points = self._numbers(field, 3)
@@ -177,33 +196,33 @@ class FrameFile:
         return points / 100
 
     def _numbers(self, field: str, count: int) -> Float[np.ndarray, "J {count}"]:
-        rows = []
-        for name, joint in zip(EGO4VIEW.names, self._joints, strict=True):
-            row = joint.get(field)
+        rows = [joint.get(field) for joint in self._joints]
+        if (values := _numeric(rows, (len(rows), count))) is not None:
+            return values
+        for name, row in zip(EGO4VIEW.names, rows, strict=True):
             if not isinstance(row, list) or len(row) != count or not all(type(x) in (float, int) for x in row):
                 raise UserError(f"{self.source}: 'joints.{name}.{field}' must be a list of {count} numbers")
-            rows.append([x if abs(x) < 1e300 else np.nan for x in row])  # a whole number can be too large for a float
-        values = np.array(rows, dtype=np.float64)
-        if not (finite := np.isfinite(values)).all():
-            name = EGO4VIEW.names[int((~finite).any(-1).argmax())]
-            raise UserError(f"{self.source}: 'joints.{name}.{field}' must be finite")
-        return values
+            if not all(abs(x) < 1e300 for x in row):  # a whole number can be too large for a float
+                raise UserError(f"{self.source}: 'joints.{name}.{field}' must be finite")
+        raise UserError(f"{self.source}: 'joints.*.{field}' must be {len(EGO4VIEW)} lists of {count} numbers")
 
     def _flags(self, field: str) -> Bool[np.ndarray, "J"] | None:
-        return self._each(field, lambda value: isinstance(value, bool), "true or false", bool)
+        codes = self._each(field, _FLAGS, "true or false")
+        return None if codes is None else np.array(codes, bool)
 
     def _reasons(self, field: str) -> UInt8[np.ndarray, "J"] | None:
-        codes = self._each(field, lambda value: isinstance(value, str) and value in REASONS, f"of {[*REASONS]}", object)
-        return None if codes is None else np.array([REASONS[code] for code in codes], np.uint8)
+        codes = self._each(field, REASONS, f"of {[*REASONS]}")
+        return None if codes is None else np.array(codes, np.uint8)
 
-    def _each(self, field: str, fits, expected: str, dtype: type) -> np.ndarray | None:
+    def _each(self, field: str, known: Mapping[Any, int], expected: str) -> list[int] | None:
+        """What each joint's value stands for; none where no joint has the field."""
         values = [joint.get(field) for joint in self._joints]
         if all(value is None for value in values):
             return None
         for name, value in zip(EGO4VIEW.names, values, strict=True):
-            if not fits(value):
+            if type(value) not in (str, bool) or value not in known:
                 raise UserError(f"{self.source}: 'joints.{name}.{field}' must be {expected}")
-        return np.array(values, dtype=dtype)
+        return [known[value] for value in values]
 
     def _of_all(self, rows: list[np.ndarray | None], field: str, cameras: list[str]) -> np.ndarray | None:
         """The rows of all views as one array; a file tells the field for every view or for none."""
@@ -214,11 +233,15 @@ class FrameFile:
         return np.stack(known) if known else None
 
 
-def _nested(value: Any, shape: tuple[int | None, ...]) -> Any:
-    """`value` if it is lists of that shape of finite numbers, else none."""
-    if not shape:
-        return value if type(value) in (float, int) and abs(value) < 1e300 else None
-    if not isinstance(value, list) or not value or shape[0] not in (None, len(value)):
+def _numeric(value: Any, shape: tuple[int | None, ...]) -> Float[np.ndarray, "..."] | None:
+    """Nested lists of finite numbers of this shape (None: any length above 0) as an array; none if they are not."""
+    try:
+        values = np.array(value)
+    except ValueError:  # rows of several lengths
         return None
-    rows = [_nested(row, shape[1:]) for row in value]
-    return None if any(row is None for row in rows) else rows
+    if values.dtype.kind not in "fi" or len(values.shape) != len(shape) or not values.size:
+        return None
+    if any(side not in (None, length) for side, length in zip(shape, values.shape, strict=True)):
+        return None
+    values = values.astype(np.float64)
+    return values if np.isfinite(values).all() else None

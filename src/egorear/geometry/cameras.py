@@ -50,7 +50,8 @@ class PolynomialFisheye(Camera):
         squared = x * x + y * y
         on_axis = squared < AXIS_SQUARED
         r = torch.where(on_axis, 1.0, squared).sqrt()
-        radius, _ = self._radius_and_slope(torch.atan2(r, z))
+        coefficients, origin = self._radius_polynomial
+        radius = polynomial(coefficients, torch.atan2(r, z) - origin)
         stretch = torch.where(on_axis, self._axis_slope, radius / r)
         return x * stretch, y * stretch
 
@@ -282,6 +283,14 @@ class Pinhole(Camera):
 CAMERA_MODELS: dict[str, type[Camera]] = {
     model.MODEL: model for model in (Scaramuzza, KannalaBrandt, DoubleSphere, Pinhole)
 }
+
+
+def polynomial(coefficients: tuple[float, ...], x):
+    """Σ c_i x^i (lowest first), for a float, an array or a tensor."""
+    value = coefficients[-1] + 0.0 * x
+    for coefficient in coefficients[-2::-1]:
+        value = value * x + coefficient
+    return value
 
 
 def polynomial_and_slope(coefficients: tuple[float, ...], x):

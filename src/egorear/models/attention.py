@@ -7,9 +7,18 @@ Anchors are relative image coordinates: (0, 0) is the top-left corner of the ima
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+
+def only_present(
+    values: Shaped[Tensor, "B V *shape"], present: Bool[Tensor, "B V"] | None
+) -> Shaped[Tensor, "B V *shape"]:
+    """Zero in place of what belongs to a view that is not there; an absent view cannot even pass on a NaN."""
+    if present is None:
+        return values
+    return torch.where(present.view(*present.shape, *[1] * (values.ndim - 2)), values, values.new_zeros(()))
 
 
 class DeformableAttention(nn.Module):
@@ -122,12 +131,17 @@ class MultiViewLayer(nn.Module):
         anchors: Float[Tensor, "B V K 2"],
         valid: Bool[Tensor, "B V K"],
         memory: Float[Tensor, "B V C H W"],
+        present: Bool[Tensor, "B V"] | None = None,
     ) -> Float[Tensor, "B T K C"]:
-        """Updates T sets of K joint queries; the sets share anchors and memory, not self-attention."""
+        """Updates T sets of K joint queries; the sets share anchors and memory, not self-attention.
+
+        present: the views there are (None: all); nothing comes from the others, whatever `cross` is.
+        """
         targets = x.shape[1]
         seen = self.cross(x.flatten(1, 2), anchors.repeat(1, 1, targets, 1), memory)
         if self.masked:
             seen = seen * valid.repeat(1, 1, targets)[..., None].to(seen.dtype)
+        seen = only_present(seen, present)
         fused = self.fuse(seen.transpose(1, 2).flatten(2)).view_as(x)
         x = self.norm_cross(x + fused)
         x = self.norm_self(x + self.self_attention(x.flatten(0, 1)).view_as(x))

@@ -6,10 +6,11 @@ pelvis: the rig's extrinsics must take pelvis-relative points to each camera.
 
 from dataclasses import dataclass, field
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from egorear.geometry.rig import Rig
+from egorear.models.attention import only_present
 from egorear.models.egorear import EgoRearOutput
 from egorear.models.heatmap_estimator import Encoder, EncoderConfig
 from egorear.models.lifter import Lifter, LifterConfig
@@ -36,8 +37,11 @@ class EgoPoseFormer(nn.Module):
             config.lifter, len(config.views), config.encoder.dim, config.image_size // 4, heatmap_joints=0
         )
 
-    def forward(self, images: Float[Tensor, "B V 3 H W"], rig: Rig) -> EgoRearOutput:
-        """Normalised images and the rig (with its views in the network's order) to poses in metres."""
-        features = self.encoder(images.flatten(0, 1))[0].unflatten(0, images.shape[:2])
-        poses = self.lifter(features, features, None, rig) / 100
-        return EgoRearOutput(poses, None, None, features, None)
+    def forward(
+        self, images: Float[Tensor, "B V 3 H W"], rig: Rig, present: Bool[Tensor, "B V"] | None = None
+    ) -> EgoRearOutput:
+        """Normalised images and the rig (with its views in the network's order) to poses in metres. present: the
+        views there are; None: all."""
+        features = only_present(self.encoder(images.flatten(0, 1))[0].unflatten(0, images.shape[:2]), present)
+        poses_cm, _ = self.lifter(features, features, None, rig, present)
+        return EgoRearOutput(poses_cm / 100, None, None, features, None)

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from egorear.errors import UserError
 from egorear.geometry.rig import Rig
+from egorear.models.attention import only_present
+from egorear.models.confidence import JointConfidence
 from egorear.models.heatmap_estimator import EncoderConfig, HeatmapEstimator, deep_heatmap_head
 from egorear.models.lifter import Lifter, LifterConfig
 from egorear.models.refiner import HeatmapRefiner, RefinerConfig, heatmap_anchors
@@ -31,6 +33,7 @@ class EgoRearConfig:
     heads: the heatmap regressors, "deep" (paper, stages 2 and 3) or "linear" (stage 1: one 1x1 convolution).
     refiner, lifter: None leaves that part out; without the refiner the lifter sees the initial features.
     detach_heatmaps: heatmap losses train the regressors only (the paper's third stage).
+    confidence: tell how likely each joint is close to the truth, too (ours, `models/confidence.py`).
     """
 
     views: tuple[str, ...] = VIEWS
@@ -42,6 +45,7 @@ class EgoRearConfig:
     refiner: RefinerConfig | None = field(default_factory=RefinerConfig)
     lifter: LifterConfig | None = field(default_factory=LifterConfig)
     detach_heatmaps: bool = False
+    confidence: bool = False
 
     def __post_init__(self) -> None:
         if self.image_size <= 0 or self.image_size % 32:
@@ -74,6 +78,8 @@ class EgoRearOutput:
 
     poses: metres, device frame, joints in EGO4VIEW order; the proposal first, the last is the answer.
     heatmaps_intermediate: those of the refiner's layers before the last, for deep supervision.
+    confidence: logits of the answer's joints being close to the truth, see `models/confidence.py`.
+    Features and heatmaps of views that were not present are zero.
     """
 
     poses: Float[Tensor, "B L J 3"] | None
@@ -82,6 +88,7 @@ class EgoRearOutput:
     features_initial: Float[Tensor, "B V C h w"]
     features_refined: Float[Tensor, "B V C h w"] | None
     heatmaps_intermediate: tuple[Float[Tensor, "B V K h w"], ...] = ()
+    confidence: Float[Tensor, "B J"] | None = None
 
 
 class EgoRear(nn.Module):
@@ -106,30 +113,41 @@ class EgoRear(nn.Module):
         self.lifter = None
         if config.lifter is not None:
             self.lifter = Lifter(config.lifter, views, dim, feature_size, joints)
+        self.confidence = None
+        if config.confidence and config.lifter is not None:
+            self.confidence = JointConfidence(config.lifter.embed, views)
 
-    def forward(self, images: Float[Tensor, "B V 3 H W"], rig: Rig | None = None) -> EgoRearOutput:
+    def forward(
+        self,
+        images: Float[Tensor, "B V 3 H W"],
+        rig: Rig | None = None,
+        present: Bool[Tensor, "B V"] | None = None,
+    ) -> EgoRearOutput:
         """Normalised images (`images.normalize`) and the rig that took them to poses and heatmaps.
 
         rig: its cameras describe the images at any resolution; extrinsics "V 4 4" or "B V 4 4", on the
         images' device. Only a network without a lifter does without.
+        present: the views there are; None: all. The images of the others have no influence on anything.
 
         Raises:
             UserError: the images' size, the number of views or the rig's views are not the network's.
         """
         self._check(images, rig)
-        features, contexts, heatmaps = self._estimate(images)
-        refined, refined_heatmaps, intermediate = None, None, ()
+        features, contexts, heatmaps = (only_present(part, present) for part in self._estimate(images))
+        output = EgoRearOutput(None, heatmaps, None, features, None)
         if self.config.refiner is not None:
             anchors, valid = heatmap_anchors(heatmaps, self.config.refiner.pixel_center)
-            *earlier, (refined, refined_heatmaps) = self._refine(features, contexts, heatmaps, anchors, valid)
-            intermediate = tuple(maps for _, maps in earlier)
-        poses = None
+            layers = self._refine(features, contexts, heatmaps, anchors, valid, present)
+            *earlier, (output.features_refined, output.heatmaps_refined) = layers
+            output.heatmaps_intermediate = tuple(maps for _, maps in earlier)
         if self.lifter is not None:
-            if refined is not None:
-                poses = self.lifter(features, refined, refined_heatmaps, rig) / 100
-            else:
-                poses = self.lifter(features, features, heatmaps, rig) / 100
-        return EgoRearOutput(poses, heatmaps, refined_heatmaps, features, refined, intermediate)
+            seen = features if output.features_refined is None else output.features_refined
+            maps = heatmaps if output.heatmaps_refined is None else output.heatmaps_refined
+            poses_cm, queries = self.lifter(features, seen, maps, rig, present)
+            output.poses = poses = poses_cm / 100
+            if self.confidence is not None:
+                output.confidence = self.confidence(queries, poses[:, -1], maps, rig, present)
+        return output
 
     def _estimate(
         self, images: Float[Tensor, "B V 3 H W"]
@@ -151,16 +169,17 @@ class EgoRear(nn.Module):
         heatmaps: Float[Tensor, "B V K h w"],
         anchors: Float[Tensor, "B V K 2"],
         valid: Bool[Tensor, "B V K"],
+        present: Bool[Tensor, "B V"] | None,
     ) -> list[tuple[Float[Tensor, "B V C h w"], Float[Tensor, "B V K h w"]]]:
         """Sections 4.2 to 4.4: refined features and heatmaps, one pair per layer of the refiner."""
         evidence = (features, contexts, heatmaps, anchors, valid)
         parts = [
-            self.refiners[name](self._span(views), *evidence, self.config.detach_heatmaps)
+            self.refiners[name](self._span(views), *evidence, self.config.detach_heatmaps, present)
             for name, views in self.config.refined_together.items()
         ]
         return [
-            (_join([feature for feature, _ in layer]), _join([maps for _, maps in layer]))
-            for layer in zip(*parts, strict=True)
+            (only_present(_join(seen), present), only_present(_join(maps), present))
+            for seen, maps in (zip(*layer, strict=True) for layer in zip(*parts, strict=True))
         ]
 
     def _span(self, views: tuple[str, ...]) -> slice:

@@ -74,15 +74,18 @@ class Lifter(nn.Module):
         refined: Float[Tensor, "B V C H W"],
         heatmaps: Float[Tensor, "B V K h w"] | None,
         rig: Rig,
-    ) -> Float[Tensor, "B L J 3"]:
-        """Poses in centimetres, device frame: the proposal, then one per layer; the last is the answer.
+        present: Bool[Tensor, "B V"] | None = None,
+    ) -> tuple[Float[Tensor, "B L J 3"], Float[Tensor, "B J E"]]:
+        """Poses in centimetres, device frame: the proposal, then one per layer; the last is the answer. And the
+        joint queries behind it.
 
-        The proposal sees `refined` features and `heatmaps`, the queries look at the `initial` ones.
+        The proposal sees `refined` features and `heatmaps`, the queries look at the `initial` ones. present: the
+        views there are; None: all.
         """
         memory = self.memory(initial.flatten(0, 1)).unflatten(0, initial.shape[:2])
         # EgoPoseFormer's own proposal averages what the queries look at; the others start from the refined.
         source = memory if self.config.proposal == "pooled" else refined
-        proposal_cm = self.proposal(source, heatmaps) * self.config.unit_cm
+        proposal_cm = self.proposal(source, heatmaps, present) * self.config.unit_cm
         base_cm, anchors, in_view = self._anchors(proposal_cm, rig)
 
         joints = base_cm.shape[1]
@@ -91,9 +94,9 @@ class Lifter(nn.Module):
         x = self.query(torch.cat((index, base_cm.detach() / self.config.unit_cm), dim=-1))[:, None]
         poses = [proposal_cm]
         for layer, offset in zip(self.layers, self.offsets, strict=True):
-            x = layer(x, anchors, in_view, memory)
+            x = layer(x, anchors, in_view, memory, present)
             poses.append(base_cm + offset(x[:, 0]) * self.config.unit_cm)
-        return torch.stack(poses, dim=1)
+        return torch.stack(poses, dim=1), x[:, 0]
 
     def _anchors(
         self, proposal_cm: Float[Tensor, "B J 3"], rig: Rig

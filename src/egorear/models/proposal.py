@@ -1,8 +1,13 @@
-"""The lifter's first guess: features (and heatmaps) of all views to a pose, without any camera model."""
+"""The lifter's first guess: features (and heatmaps) of all views to a pose, without any camera model.
+
+A view that is not `present` enters as zeros behind its last convolution: no image gives those.
+"""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
+
+from egorear.models.attention import only_present
 
 
 class FullPrecisionLinear(nn.Linear):
@@ -36,10 +41,13 @@ class PaperProposal(nn.Module):
         self.mlp = _mlp(width, width // 16, width // 256, joints)
 
     def forward(
-        self, features: Float[Tensor, "B V C H W"], heatmaps: Float[Tensor, "B V K _ _"] | None
+        self,
+        features: Float[Tensor, "B V C H W"],
+        heatmaps: Float[Tensor, "B V K _ _"] | None,
+        present: Bool[Tensor, "B V"] | None = None,
     ) -> Float[Tensor, "B J 3"]:
-        maps = self.features(features.flatten(0, 1))
-        return self.mlp(maps.reshape(features.shape[0], -1)).unflatten(-1, (-1, 3))
+        maps = self.features(features.flatten(0, 1)).unflatten(0, features.shape[:2])
+        return self.mlp(only_present(maps, present).flatten(1)).unflatten(-1, (-1, 3))
 
 
 class PooledProposal(nn.Module):
@@ -50,9 +58,13 @@ class PooledProposal(nn.Module):
         self.mlp = _mlp(views * dim, hidden, hidden, joints)
 
     def forward(
-        self, features: Float[Tensor, "B V C H W"], heatmaps: Float[Tensor, "B V K _ _"] | None
+        self,
+        features: Float[Tensor, "B V C H W"],
+        heatmaps: Float[Tensor, "B V K _ _"] | None,
+        present: Bool[Tensor, "B V"] | None = None,
     ) -> Float[Tensor, "B J 3"]:
-        return self.mlp(features.mean(dim=(-2, -1)).flatten(1)).unflatten(-1, (-1, 3))
+        means = only_present(features.mean(dim=(-2, -1)), present)
+        return self.mlp(means.flatten(1)).unflatten(-1, (-1, 3))
 
 
 class CompactProposal(nn.Module):
@@ -70,7 +82,10 @@ class CompactProposal(nn.Module):
         self.mlp = _mlp(views * (3 * heatmap_joints + 16 * channels), hidden, hidden, joints)
 
     def forward(
-        self, features: Float[Tensor, "B V C H W"], heatmaps: Float[Tensor, "B V K h w"] | None
+        self,
+        features: Float[Tensor, "B V C H W"],
+        heatmaps: Float[Tensor, "B V K h w"] | None,
+        present: Bool[Tensor, "B V"] | None = None,
     ) -> Float[Tensor, "B J 3"]:
         if heatmaps is None:
             raise ValueError("the compact proposal reads heatmaps, and this network makes none")
@@ -79,9 +94,9 @@ class CompactProposal(nn.Module):
         likely = (self.sharpness * heat).softmax(dim=-1).unflatten(-1, (height, width))
         x = (likely.sum(dim=-2) * torch.linspace(-1, 1, width, device=heat.device)).sum(dim=-1)
         y = (likely.sum(dim=-1) * torch.linspace(-1, 1, height, device=heat.device)).sum(dim=-1)
-        joints_2d = torch.stack((x, y, heat.amax(dim=-1)), dim=-1)
-        summary = self.reduce(features.flatten(0, 1)).reshape(features.shape[0], -1)
-        return self.mlp(torch.cat((joints_2d.flatten(1), summary), dim=-1)).unflatten(-1, (-1, 3))
+        joints_2d = only_present(torch.stack((x, y, heat.amax(dim=-1)), dim=-1), present)
+        summary = only_present(self.reduce(features.flatten(0, 1)).unflatten(0, features.shape[:2]), present)
+        return self.mlp(torch.cat((joints_2d.flatten(1), summary.flatten(1)), dim=-1)).unflatten(-1, (-1, 3))
 
 
 def _mlp(width_in: int, first: int, second: int, joints: int) -> nn.Sequential:

@@ -138,11 +138,13 @@ class HeatmapRefiner(nn.Module):
         anchors: Float[Tensor, "B V K 2"],
         valid: Bool[Tensor, "B V K"],
         detach_heatmaps: bool = False,
+        present: Bool[Tensor, "B V"] | None = None,
     ) -> list[tuple[Float[Tensor, "B T D H W"], Float[Tensor, "B T K H W"]]]:
         """Refined feature and heatmaps of the views in `target`, one pair per layer, the last the best.
 
         anchors: `heatmap_anchors` of the initial heatmaps. detach_heatmaps: heatmap losses then train the
-        heatmap regressor only.
+        heatmap regressor only. present: the views there are; a target that is not among them gets maps too, guessed
+        from the others.
         """
         batch = features.shape[0]
         x = self.queries(heatmaps[:, target], contexts[:, target])
@@ -151,7 +153,7 @@ class HeatmapRefiner(nn.Module):
         own = self.own(features[:, target].flatten(0, 1))
         refined = []
         for layer, head in zip(self.layers, self.heads, strict=True):
-            x = layer(x, anchors, valid, memory)
+            x = layer(x, anchors, valid, memory, present)
             feature, maps = head(x.flatten(0, 1), own, detach_heatmaps)
             refined.append((feature.unflatten(0, (batch, -1)), maps.unflatten(0, (batch, -1))))
         return refined

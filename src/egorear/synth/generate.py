@@ -6,16 +6,17 @@ writes.
 """
 
 import logging
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from egorear.datasets.index import FILE, Index, Part
+from egorear.datasets.workers import make_all
 from egorear.datasets.writer import SPLITS
 from egorear.errors import UserError
 from egorear.files import read_json, remove_leftovers, write_json
 from egorear.synth.job import ENGINE_VERSION, Job, plan
 from egorear.synth.layouts import Layout, Portion, open_layout
-from egorear.synth.workers import Frames, Task, render_all
+from egorear.synth.workers import Task, render
 
 
 def generate(job: Job, workers: int = 1, ray: str | None = None) -> Iterator[int]:
@@ -30,7 +31,7 @@ def generate(job: Job, workers: int = 1, ray: str | None = None) -> Iterator[int
     from egorear.synth import studio
 
     if ray is not None:
-        from egorear.synth.cluster import check_reachable
+        from egorear.datasets.cluster import check_reachable
 
         check_reachable(ray)
     studio.prepare(job.recipe)
@@ -56,7 +57,7 @@ def generate(job: Job, workers: int = 1, ray: str | None = None) -> Iterator[int
     index = index.without(job.splits)
     index.save(job.out)
     tasks = [task for each in missing.values() for task in each]
-    frames = _frames(job, tasks, workers, ray)
+    frames = make_all(render, job.recipe, tasks, workers, ray)
     try:
         for split in job.splits:
             parts: dict[str, Part] = {}
@@ -103,14 +104,6 @@ def _index(job: Job) -> Index:
     if (Path(job.out) / FILE).exists():
         return Index.load(job.out)
     return Index(job.layout, job.recipe.rig.hash(), job.recipe.image_size, ENGINE_VERSION)
-
-
-def _frames(job: Job, tasks: list[Task], workers: int, ray: str | None) -> Generator[Frames, None, None]:
-    if ray is None or not tasks:
-        return render_all(job.recipe, tasks, workers)
-    from egorear.synth.cluster import render_on_cluster
-
-    return render_on_cluster(job.recipe, tasks, ray, workers)
 
 
 def _write(layout: Layout, portion: Portion, tasks: list[Task], frames: Iterator) -> None:

@@ -116,7 +116,7 @@ class Shards:
         return portions
 
     def missing(self, portion: Portion) -> list[Task]:
-        whole = self._writer.frames_in(portion.name.removesuffix(".tar")) == portion.frames
+        whole = len(self._writer.frames_in(portion.name.removesuffix(".tar"))) == portion.frames
         return [] if whole else [Task(take) for take in portion.takes]
 
     def forget(self, portion: Portion) -> None:
@@ -125,7 +125,7 @@ class Shards:
     @contextmanager
     def open(self, portion: Portion) -> Iterator[Store]:
         with self._writer.shard(portion.name.removesuffix(".tar")) as shard:
-            yield lambda take, index, frame: shard.add(take.character, take.sequence, f"{index:06d}", frame)
+            yield lambda take, index, frame: shard.add(f"{take.name}/{index:06d}", frame)
 
     def digest(self, portion: Portion) -> Part:
         return digest_part(self._writer.root, "shards", portion.name, portion.frames)

@@ -7,18 +7,18 @@ from torch.utils.data import IterableDataset, get_worker_info
 from egorear.datasets.frame import to_sample
 from egorear.datasets.frames import FrameStream
 from egorear.datasets.sample import Sample
+from egorear.datasets.workers import use_one_thread
 from egorear.errors import UserError
 from egorear.geometry.calibration import read_rig
 from egorear.synth.job import FIRST_HARD_TAKE, Recipe, Take
-from egorear.synth.workers import use_one_thread
 
 
 class SynthStream(FrameStream, IterableDataset[Sample]):
     """Endless frames of the training split, the same `Sample`s as a reader delivers, pictures without JPEG loss.
 
     Worker w of rank r renders takes w + r·workers, then every (workers · ranks)-th: all see different takes, and
-    the same seed, workers and ranks give the same frames again. A new iteration in the same process goes on where the
-    last one ended (for a DataLoader: `persistent_workers=True`).
+    the same seed, workers and ranks give the same frames again. Every iteration begins with the first take, or where
+    `start_at` puts it: takes that were over by then cost nothing, of those in hand only the rest is rendered.
 
     rig: file or name, see `read_rig`. interleave: takes in hand at once, from which frames are
     drawn in turn, so that a batch shows as many people and places. hard: share of the takes with hard motion.
@@ -54,34 +54,44 @@ class SynthStream(FrameStream, IterableDataset[Sample]):
         )
         self.interleave, self.hard = interleave, hard
         self.rank, self.world_size = 0, 1
-        self._started = 0  # takes begun by this process
+        self.batches, self.batch_size = 0, 1  # delivered before the next iteration begins
 
     def set_rank(self, rank: int, world_size: int) -> None:
         self.rank, self.world_size = rank, world_size
+
+    def start_at(self, batches: int, batch_size: int) -> None:
+        self.batches, self.batch_size = batches, batch_size
 
     def __iter__(self) -> Iterator[Sample]:
         worker = get_worker_info()
         workers, number = (worker.num_workers, worker.id) if worker else (1, 0)
         if worker:
             use_one_thread()
-        first, step = self.rank * workers + number, workers * self.world_size
-        takes = [self._samples(first, step) for _ in range(self.interleave)]
-        while True:
-            for i in range(self.interleave):
-                if (sample := next(takes[i], None)) is None:
-                    takes[i] = self._samples(first, step)
-                    sample = next(takes[i])
-                yield sample
+        # A loader asks its workers in turn, and a new loader asks its first one first: whose turn it is, that one is.
+        number = (number + self.batches) % workers
+        delivered = (self.batches - number + workers - 1) // workers
+        return self._samples(self.rank * workers + number, workers * self.world_size, delivered * self.batch_size)
 
-    def _samples(self, first: int, step: int) -> Iterator[Sample]:
-        """The frames of the next take, from its first on; takes are numbered when they are begun."""
+    def _samples(self, first: int, step: int, position: int) -> Iterator[Sample]:
+        """The samples from `position` on: each slot of `interleave` in turn gives a frame of the take it has."""
+        takes: list[Iterator[Sample]] = [iter(())] * self.interleave
+        start = position
+        while True:
+            turn, slot = divmod(position, self.interleave)
+            generation, frame = divmod(turn, self.recipe.take_frames)
+            if frame == 0 or position < start + self.interleave:
+                takes[slot] = self._take(generation * self.interleave + slot, first, step, frame)
+            yield next(takes[slot])
+            position += 1
+
+    def _take(self, ordinal: int, first: int, step: int, skip: int) -> Iterator[Sample]:
+        """The frames of this worker's `ordinal`-th take but for the first ones to `skip`."""
         from egorear.synth import studio
 
-        number = first + step * self._started
-        if int((self._started + 1) * self.hard) > int(self._started * self.hard):
+        number = first + step * ordinal
+        if int((ordinal + 1) * self.hard) > int(ordinal * self.hard):
             take = Take("train", FIRST_HARD_TAKE + number, self.recipe.take_frames, "hard")
         else:
             take = Take("train", number, self.recipe.take_frames)
-        self._started += 1
-        for index, images, truth in studio.take(self.recipe, take):
+        for index, images, truth in studio.take(self.recipe, take, range(skip)):
             yield to_sample(self.recipe.rig, images, truth, f"{take.name}/{index:06d}")

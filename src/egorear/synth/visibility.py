@@ -15,12 +15,12 @@ import torch
 from jaxtyping import UInt8
 
 from egorear.datasets.truth import Visibility
+from egorear.datasets.workers import become_worker, interrupts_for_parent_only
 from egorear.errors import UserError
 from egorear.geometry.rig import Rig
 from egorear.geometry.skeleton import EGO4VIEW
 from egorear.synth import studio
 from egorear.synth.job import FIRST_HARD_TAKE, Recipe, Take
-from egorear.synth.workers import become_worker, interrupts_for_parent_only
 
 AXES = ("x", "y", "z")  # of the device: to the wearer's right, backward, down
 END_EFFECTORS = ("LeftHand", "RightHand", "LeftFoot", "RightFoot")

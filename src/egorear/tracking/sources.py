@@ -43,21 +43,24 @@ class Source(Protocol):
 
 
 class DatasetSource:
-    """A split in the Ego4View layout; each frame has the extrinsics of its recording."""
+    """A split in the Ego4View layout; each frame has the extrinsics of its recording. limit: at most so many frames,
+    evenly spread over the split."""
 
-    def __init__(self, dataset: FrameDataset, fps: float | None = None) -> None:
+    def __init__(self, dataset: FrameDataset, fps: float | None = None, limit: int | None = None) -> None:
         self.dataset = dataset
         self.fps = fps or 1.0
         self.remarks: list[str] = []
+        count = min(len(dataset), limit or len(dataset))
+        self.indices = [number * len(dataset) // count for number in range(count)]
 
     def __len__(self) -> int:
-        return len(self.dataset)
+        return len(self.indices)
 
     def __iter__(self) -> Iterator[Frame]:
-        for index, name in enumerate(self.dataset.names):
+        for index in self.indices:
             rig = self.dataset.calibration(index)
             images = {view: self.dataset.image(index, view) for view in rig.views}
-            yield Frame(name, images, rig, index / self.fps)
+            yield Frame(self.dataset.name(index), images, rig, index / self.fps)
 
 
 class FolderSource:

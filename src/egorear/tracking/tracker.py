@@ -7,21 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from egorear.errors import UserError
 from egorear.geometry.cameras import Camera
 from egorear.geometry.rig import Rig, ego4view_syn
 from egorear.heatmaps import argmax_2d, to_image_pixels
-from egorear.models.egorear import EgoRear
+from egorear.models.egorear import EgoRear, EgoRearOutput
 from egorear.models.images import normalize
 from egorear.models.pretrained import load_pretrained
+from egorear.tracking.calibration import Platt, Raw, find_calibration
 from egorear.tracking.rerender import ViewWarp, view_warp
 from egorear.tracking.weights import DEFAULT, find_weights
 
 SMALLEST_COVERAGE = 0.1  # of the training camera's view; less means that the rig is oriented otherwise
-AWAY_M = 5.0  # a camera that is not there stands this far ahead of its place and looks on: no joint is in its view
 
 Image = UInt8[np.ndarray, "_ _ 3"]
 
@@ -30,10 +30,12 @@ Image = UInt8[np.ndarray, "_ _ 3"]
 class TrackedPose:
     """The pose seen in one frame, or in a batch of them (leading dimension B); on the CPU.
 
-    joints: metres, device frame, order of `EGO4VIEW`. confidence: 0 to 1, the highest peak of the joint's final
-    heatmaps over the views; about 1 where some camera saw it sharply. The head has no heatmap and takes the neck's.
-    joints_2d: where those heatmaps peak, in pixels of the images given; K joints, all but the head.
-    scores_2d: the peaks. views: those used, in the order of V.
+    joints: metres, device frame, order of `EGO4VIEW`. confidence: 0 to 1; with calibrated weights the probability that
+    the joint lies within 100 mm of the truth (docs/confidence.md), else the network's own guess of it, or the highest
+    peak of the joint's final heatmaps over the views (the head has none and takes the neck's).
+    joints_2d: where the final heatmaps peak, in pixels of the images given; K joints, all but the head.
+    scores_2d: the peaks. views: those of the rig that were used, in the order of V; in a frame that had no image of a
+    view, its joints_2d are NaN and its scores_2d 0.
     """
 
     joints: Float[Tensor, "*B J 3"]
@@ -46,12 +48,18 @@ class TrackedPose:
 class PoseTracker:
     """A trained network that takes images of any rig with its views.
 
-    Images of other lenses or orientations than `training_rig`'s are re-rendered (`rerender.py`); views the rig lacks
-    stay black and count as seeing nothing. `model_id` names the weights in result files.
+    Images of other lenses or orientations than `training_rig`'s are re-rendered (`rerender.py`); the network is told
+    which views there are. `model_id` names the weights in result files. calibration: what turns the network's raw
+    confidences (`raw_confidence`) into probabilities.
     """
 
     def __init__(
-        self, model: EgoRear, training_rig: Rig, model_id: str = "", device: torch.device | str = "cpu"
+        self,
+        model: EgoRear,
+        training_rig: Rig,
+        model_id: str = "",
+        device: torch.device | str = "cpu",
+        calibration: Platt | None = None,
     ) -> None:
         if model.lifter is None:
             raise UserError(f"the network '{model_id}' makes no poses: it was saved before its last training stage")
@@ -60,13 +68,17 @@ class PoseTracker:
         self.training_rig = training_rig.select(model.config.views).resized(size, size)
         self.model_id = model_id
         self.device = torch.device(device)
+        self.calibration = calibration
         self._remarked: set[str] = set()
 
     @classmethod
-    def from_pretrained(cls, name: str | Path = DEFAULT, device: torch.device | str = "cpu") -> "PoseTracker":
+    def from_pretrained(
+        cls, name: str | Path = DEFAULT, device: torch.device | str = "cpu", calibrated: bool = True
+    ) -> "PoseTracker":
         """Loads shipped weights by name, a folder, or a Hugging Face Hub id "organisation/name".
 
-        The folder holds `model.safetensors`, `config.json` and, unless trained for Ego4View-Syn's, `rig.json`.
+        The folder holds `model.safetensors`, `config.json`, unless trained for Ego4View-Syn's rig `rig.json`, and
+        `calibration.json` if `egorear calibrate` made one; it is used if `calibrated`.
 
         Raises:
             UserError: there are none, a file is damaged, the device is not there, or it is no pose network.
@@ -77,8 +89,9 @@ class PoseTracker:
             raise UserError(f"{folder} holds {type(model).__name__}, whose poses are not in the device frame")
         rig_file = folder / "rig.json"
         rig = Rig.load(rig_file) if rig_file.exists() else ego4view_syn()
+        calibration = find_calibration(folder, raw_confidence(model), model.config.views) if calibrated else None
         try:
-            return cls(model, rig, model_id=folder.resolve().name, device=device)
+            return cls(model, rig, folder.resolve().name, device, calibration)
         except (RuntimeError, AssertionError) as error:  # how torch says that it has no such device
             raise UserError(f"device '{device}' cannot be used: {error}".splitlines()[0]) from error
 
@@ -110,8 +123,8 @@ class PoseTracker:
         used, said = self.views_of(rig), []
         if missing := [view for view in self.views if view not in used]:
             said.append(
-                f"rig '{rig.name}' lacks {', '.join(missing)}: they are fed to '{self.model_id}' as black images, "
-                "and its accuracy without them is untested"
+                f"rig '{rig.name}' lacks {', '.join(missing)}: '{self.model_id}' does without, and is less accurate "
+                "the fewer views it has"
             )
         if ignored := [view for view in rig.views if view not in used]:
             said.append(f"the views {', '.join(ignored)} are not used: '{self.model_id}' was trained without them")
@@ -127,9 +140,10 @@ class PoseTracker:
             said.append(f"re-rendered through the lenses '{self.model_id}' was trained on: {shares}")
         return said
 
-    def __call__(self, images: Mapping[str, Image] | UInt8[Tensor, "*B V 3 H W"], rig: Rig) -> TrackedPose:
-        """The pose of one frame: RGB images by view name, or a tensor of the rig's views in its order (a batch of
-        frames with a leading B). `rig` describes the cameras at any resolution of the same aspect ratio.
+    def __call__(self, images: Mapping[str, Image | None] | UInt8[Tensor, "*B V 3 H W"], rig: Rig) -> TrackedPose:
+        """The pose of one frame: RGB images by view name (None: the camera gave none this time), or a tensor of the
+        rig's views in its order (a batch of frames with a leading B). `rig` describes the cameras at any resolution of
+        the same aspect ratio.
 
         Raises:
             UserError: as `predict`.
@@ -146,38 +160,48 @@ class PoseTracker:
             scores_2d=batch.scores_2d[0],
         )
 
-    def predict(self, frames: Sequence[Mapping[str, Image]], rig: Rig) -> TrackedPose:
-        """The poses of a batch of frames of one rig, whose extrinsics are "V 4 4".
+    def predict(self, frames: Sequence[Mapping[str, Image | None]], rig: Rig) -> TrackedPose:
+        """The poses of a batch of frames of one rig, whose extrinsics are "V 4 4". An image that is None was lost in
+        that frame; each frame may lack other ones.
 
         Raises:
-            UserError: a frame lacks a view of the rig, an image has another aspect ratio than its camera, or the rig
-                does not fit the network (`remarks`).
+            UserError: a frame does not mention a view of the rig or has no image at all, an image has another aspect
+                ratio than its camera, or the rig does not fit the network (`remarks`).
         """
         if not frames:
             raise UserError("there is no frame to predict")
         self._warn_once(rig)
         used, size = self.views_of(rig), self.model.config.image_size
         images = np.zeros((len(frames), len(self.views), size, size, 3), np.uint8)
-        warps: dict[str, ViewWarp] = {}
-        for row, frame in zip(images, frames, strict=True):
+        present = np.zeros(images.shape[:2], bool)
+        warps = {view: self._warp(rig, view, rig.cameras[view]) for view in used}
+        for number, frame in enumerate(frames):
             for view in used:
-                image, camera = _image(frame, view), rig.cameras[view]
-                warps[view] = self._warp(rig, view, _camera_of(image, camera, view))
-                row[self.views.index(view)] = warps[view](image)
-        return self._infer(torch.from_numpy(images).permute(0, 1, 4, 2, 3), self._network_rig(rig, warps), warps)
+                if (image := _image(frame, view)) is not None:
+                    warps[view] = self._warp(rig, view, _camera_of(image, rig.cameras[view], view))
+                    at = number, self.views.index(view)
+                    images[at], present[at] = warps[view](image), True
+            if not present[number].any():
+                raise UserError(f"frame {number} of {len(frames)} has no image of any of {', '.join(used)}")
+        tensor = torch.from_numpy(images).permute(0, 1, 4, 2, 3)
+        return self._infer(tensor, torch.from_numpy(present), self._network_rig(rig, warps), warps)
 
-    def _infer(self, images: UInt8[Tensor, "B V 3 H W"], rig: Rig, warps: dict[str, ViewWarp]) -> TrackedPose:
+    def _infer(
+        self, images: UInt8[Tensor, "B V 3 H W"], present: Bool[Tensor, "B V"], rig: Rig, warps: dict[str, ViewWarp]
+    ) -> TrackedPose:
+        there = None if present.all() else present.to(self.device)
         with torch.inference_mode():
-            output = self.model(normalize(images.to(self.device)), rig)
-        heatmaps = output.heatmaps_initial if output.heatmaps_refined is None else output.heatmaps_refined
+            output = self.model(normalize(images.to(self.device)), rig, there)
+        heatmaps = _final_heatmaps(output)
         index = [self.views.index(view) for view in warps]
         cells, scores = argmax_2d(heatmaps[:, index].float().cpu())
         pixels = to_image_pixels(cells, self.model.config.image_size, heatmaps.shape[-1])
-        seen = scores.amax(dim=1).clamp(0, 1)
+        joints_2d = torch.stack([warp.to_source(pixels[:, v]) for v, warp in enumerate(warps.values())], dim=1)
+        raw = _raw_confidence(output)
         return TrackedPose(
             joints=output.poses[:, -1].float().cpu().clone(),  # an ordinary tensor, not one of inference mode
-            confidence=torch.cat((seen[:, :1], seen), dim=1),
-            joints_2d=torch.stack([warp.to_source(pixels[:, v]) for v, warp in enumerate(warps.values())], dim=1),
+            confidence=raw if self.calibration is None else self.calibration.apply(raw, present),
+            joints_2d=joints_2d.where(present[:, index, None, None], torch.nan),
             scores_2d=scores,
             views=tuple(warps),
         )
@@ -189,13 +213,10 @@ class PoseTracker:
         return view_warp(source, self.training_rig.cameras[view], tuple(map(tuple, rotation)))
 
     def _network_rig(self, rig: Rig, warps: dict[str, ViewWarp]) -> Rig:
-        """The rig that would have taken the images as the network gets them: training lenses at the user's places.
-        A missing view looks away from everything, so that no joint looks for itself in its black image."""
+        """The rig that would have taken the images as the network gets them: training lenses at the user's places."""
         T = self.training_rig.T_camera_device.clone()
-        for index, view in enumerate(self.views):
-            if view not in warps:
-                T[index, 2, 3] -= AWAY_M
-                continue
+        for view in warps:
+            index = self.views.index(view)
             T_source_device = rig.T_camera_device[rig.views.index(view)].to(T)
             if warps[view].resizes:
                 T[index] = T_source_device
@@ -211,16 +232,38 @@ class PoseTracker:
             self._remarked.add(key)
 
 
-def _by_view(images: UInt8[Tensor, "V 3 H W"], rig: Rig) -> dict[str, Image]:
+def raw_confidence(model: EgoRear) -> Raw:
+    """What the network's uncalibrated confidences are."""
+    return "head" if model.config.confidence else "peaks"
+
+
+def _raw_confidence(output: EgoRearOutput) -> Float[Tensor, "B J"]:
+    if output.confidence is not None:
+        return output.confidence.float().sigmoid().cpu().clone()
+    seen = _final_heatmaps(output).float().amax(dim=(1, -2, -1)).clamp(0, 1).cpu()
+    return torch.cat((seen[:, :1], seen), dim=1)
+
+
+def _final_heatmaps(output: EgoRearOutput) -> Float[Tensor, "B V K h w"]:
+    heatmaps = output.heatmaps_initial if output.heatmaps_refined is None else output.heatmaps_refined
+    assert heatmaps is not None  # every network that makes poses has them
+    return heatmaps
+
+
+def _by_view(images: UInt8[Tensor, "V 3 H W"], rig: Rig) -> dict[str, Image | None]:
     if len(images) != len(rig.views):
         raise UserError(f"the tensor has {len(images)} views but the rig has {', '.join(rig.views)}")
     return dict(zip(rig.views, images.permute(0, 2, 3, 1).cpu().numpy(), strict=True))
 
 
-def _image(frame: Mapping[str, np.ndarray], view: str) -> Image:
+def _image(frame: Mapping[str, np.ndarray | None], view: str) -> Image | None:
     if view not in frame:
-        raise UserError(f"the frame has no image of view '{view}', which the rig has, only {', '.join(frame)}")
-    image = frame[view]
+        raise UserError(
+            f"the frame has no image of view '{view}', which the rig has, only {', '.join(frame)}; if the camera was "
+            "lost in this frame, give None"
+        )
+    if (image := frame[view]) is None:
+        return None
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise UserError(f"view '{view}': the image is {image.dtype} {image.shape} but must be uint8 (H, W, 3), RGB")
     return np.ascontiguousarray(image)

@@ -40,6 +40,6 @@ def _download(hub_id: str) -> Path:
             f"'{hub_id}' is no folder; to fetch it from the Hugging Face Hub, first: pip install huggingface_hub"
         ) from error
     try:
-        return Path(snapshot_download(hub_id, allow_patterns=[*FILES, "rig.json", "card.md"]))
+        return Path(snapshot_download(hub_id, allow_patterns=[*FILES, "rig.json", "calibration.json", "card.md"]))
     except Exception as error:  # the client raises its own kinds, requests' and OSError
         raise UserError(f"cannot fetch '{hub_id}' from the Hugging Face Hub: {error}".splitlines()[0]) from error

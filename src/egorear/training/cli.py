@@ -1,5 +1,6 @@
 """`egorear fit`, `validate`, `test`: a YAML file, overridden on the command line, to a Trainer run."""
 
+import argparse
 import logging
 import sys
 import warnings
@@ -7,15 +8,18 @@ from argparse import ArgumentError
 from pathlib import Path
 from typing import Any
 
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities import rank_zero_only
 
 from egorear.errors import UserError
 from egorear.files import check_writable
 from egorear.models.pretrained import save_pretrained
-from egorear.training.checkpoints import SafeCheckpointIO, best_checkpoint, last_checkpoint
+from egorear.training.checkpoints import RunCheckpoints, SafeCheckpointIO
 from egorear.training.data import FrameData
+from egorear.training.processes import ends_together
 from egorear.training.progress import PlainProgress
 from egorear.training.stages import Stage
 
@@ -58,7 +62,8 @@ class StageCLI(LightningCLI):
                 warnings.simplefilter("ignore")
                 super().parse_arguments(parser, args)
         except ArgumentError as error:
-            raise UserError(" ".join(str(error).split())) from error
+            told = " ".join(f"{_file_of(error, parser, args)}{error}".split())
+            raise UserError(told) from error
         except UnicodeDecodeError as error:
             raise UserError(f"the configuration is not a text file: {error}") from error
 
@@ -69,9 +74,7 @@ class StageCLI(LightningCLI):
         if path == "last":
             newest = self.folder / "checkpoints" / "last.ckpt"
             self.checkpoint = newest if newest.exists() else None
-            print(
-                f"continuing from {newest}" if self.checkpoint else f"no {newest} yet: starting anew", file=sys.stderr
-            )
+            _tell(f"continuing from {newest}" if self.checkpoint else f"no {newest} yet: starting anew")
         elif path is not None:
             self.checkpoint = Path(path)
             if not self.checkpoint.is_file():
@@ -86,18 +89,26 @@ class StageCLI(LightningCLI):
         poses = self.model.network.lifter is not None
         maps = "refined" if self.model.network.config.refiner is not None else "initial"
         callbacks = [
-            last_checkpoint(folder / "checkpoints", self.config_init["checkpoint_every_n_steps"]),
-            best_checkpoint(folder / "checkpoints", "val/mpjpe_mm" if poses else f"val/heatmap_mse_{maps}"),
+            RunCheckpoints(
+                folder / "checkpoints",
+                self.config_init["checkpoint_every_n_steps"],
+                "val/mpjpe_mm" if poses else f"val/heatmap_mse_{maps}",
+            ),
             *(config.callbacks or []),
         ]
         terminal = sys.stderr.isatty() and config.enable_progress_bar is not False
         if not terminal:
             callbacks.append(PlainProgress())
+        plugins: list[Any] = [SafeCheckpointIO()]
+        if SLURMEnvironment.detect():
+            # Lightning would save in the middle of a step; `RunCheckpoints` saves after it, and SLURM requeues.
+            plugins.append(SLURMEnvironment(auto_requeue=False))
         return super().instantiate_trainer(
             default_root_dir=str(folder),
             callbacks=callbacks,
             logger=CSVLogger(folder, name="logs"),  # a folder for each start, so that resuming deletes nothing
-            plugins=[SafeCheckpointIO()],
+            plugins=plugins,
+            use_distributed_sampler=False,  # FrameData shares the frames out
             enable_progress_bar=terminal,
             enable_model_summary=False,
             **kwargs,
@@ -116,16 +127,43 @@ def run(name: str, argv: list[str]) -> int:
         ".*treespec, LeafSpec.*",
         ".*module\\(s\\) in eval mode.*",  # the average of the weights, and what is frozen
         ".*smaller than the logging interval.*",
-        ".*dataloader is not resumable.*",  # docs/training.md says how resuming goes on
+        ".*Grad strides do not match bucket view strides.*",  # of 1x1 kernels, where the two are the same
+        ".*dataloader is not resumable.*",  # ours is, but Lightning knows only its own way
     ):
         warnings.filterwarnings("ignore", harmless)
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # which accelerators it did not find, and tips
+    for chatty in ("lightning.pytorch", "lightning.fabric"):  # which accelerators were not found, ranks, seeds, tips
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     cli = StageCLI(argv)
+    trainer, data = cli.trainer, cli.datamodule
+    splits = {"fit": ["train", "validation"], "validate": ["validation"], "test": ["test"]}[name]
+    if trainer.limit_val_batches == 0 and name == "fit":
+        splits.remove("validation")
+    data.check(*splits, ranks=trainer.world_size)
     check_writable(cli.folder)
-    if name == "fit":
-        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.checkpoint)
+    with ends_together(trainer):
+        try:
+            getattr(trainer, name)(cli.model, data, ckpt_path=cli.checkpoint)
+        except OSError as error:  # of the log, which Lightning writes: a full disk, a folder that is gone
+            raise UserError(f"the run in {cli.folder} stopped, its last checkpoint is whole: {error}") from error
+    if name == "fit" and trainer.is_global_zero:
         save_pretrained(cli.model.answer, cli.folder / "model")
-        print(f"trained {cli.trainer.global_step} steps; network in {cli.folder / 'model'}")
-    else:
-        getattr(cli.trainer, name)(cli.model, cli.datamodule, ckpt_path=cli.checkpoint)
+        print(f"trained {trainer.global_step} steps; network in {cli.folder / 'model'}")
     return 0
+
+
+@rank_zero_only
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _file_of(error: ArgumentError, parser: LightningArgumentParser, args: list[str]) -> str:
+    """ "FILE: " if one of the configuration files leads to the same error by itself, else nothing."""
+    reader = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    reader.add_argument("--config", action="append", default=[])
+    for path in reader.parse_known_args(args)[0].config:
+        try:
+            parser.parse_args([f"--config={path}"])
+        except ArgumentError as alone:
+            if str(alone) == str(error) and "required" not in str(error):
+                return f"{path}: "
+    return ""

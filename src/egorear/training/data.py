@@ -1,15 +1,23 @@
 """The frames a stage learns from and is judged by."""
 
-from collections.abc import Callable, Iterator
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
 from egorear.datasets.frames import FrameDataset, FrameStream
 from egorear.datasets.opening import open_dataset
 from egorear.datasets.sample import Sample
+from egorear.errors import UserError
+from egorear.training.batches import EndlessLoader, EpochBatches, shares
 from egorear.training.memory import MemoryDataset
+from egorear.training.place import Place, place_of
+
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class FrameData(LightningDataModule):
@@ -24,6 +32,8 @@ class FrameData(LightningDataModule):
     stream: training frames that are rendered by the loader's workers instead of read, for instance
     `egorear.synth.stream.SynthStream` of the same rig and size; it never ends, so limit the epochs by
     `trainer.limit_train_batches`. Validation and test still come from `root`.
+
+    A checkpoint holds which batch comes next (`state_dict`), so that a run goes on in the middle of an epoch.
     """
 
     def __init__(
@@ -33,7 +43,7 @@ class FrameData(LightningDataModule):
         image_size: int = 256,
         batch_size: int = 32,
         val_batch_size: int | None = None,
-        workers: int = 4,
+        workers: int = min(4, CORES),
         in_memory: bool = False,
         cache: str = "~/.cache/egorear/frames",
         seed: int = 42,
@@ -44,64 +54,115 @@ class FrameData(LightningDataModule):
         self.batch_size, self.val_batch_size = batch_size, val_batch_size or batch_size
         self.workers, self.in_memory, self.cache, self.seed = workers, in_memory, cache, seed
         self.stream = stream
+        self._opened: dict[str, FrameDataset] = {}
+        self._start, self._order_then = Place(0, 0, 0), {}
+
+    def check(self, *splits: str, ranks: int = 1) -> None:
+        """Opens what will be needed: bad input is told before processes are started and long work begins.
+
+        Raises:
+            UserError: a split cannot be read, or has fewer frames than there are processes.
+        """
+        for split in splits:
+            if (split != "train" or self.stream is None) and len(self._open(split)) < ranks:
+                raise UserError(
+                    f"{self.root} has {len(self._open(split))} frames in '{split}', which {ranks} processes cannot "
+                    "share: give fewer --trainer.devices"
+                )
+
+    def prepare_data(self) -> None:
+        """Decodes what `check` has opened; Lightning calls this in one process of each machine."""
+        if self.in_memory:
+            for split in self._opened:
+                self._data(split)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Which batch of which order comes next."""
+        if self.trainer is None:
+            return {}
+        return {**vars(place_of(self.trainer)), "order": self._order()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._order_then = state_dict["order"]
+        self._start = Place(*(state_dict[name] for name in ("epoch", "batch", "batches")))
 
     def train_dataloader(self) -> DataLoader[Sample]:
+        """Begins with the batch that comes next.
+
+        Raises:
+            UserError: the run goes on in the middle of an epoch, but its frames would come in another order.
+        """
+        rank, ranks = self._processes
+        place, order = self._start, self._order()
+        if place.batches if self.stream is not None else place.batch:
+            for name, now in order.items():
+                if (then := self._order_then.get(name)) != now:
+                    raise UserError(
+                        f"the run stands in the middle of an epoch for which {name} is {then}, now {now}: go on with "
+                        "what it was, or begin a new run from its weights with --model.init_from"
+                    )
         if self.stream is not None:
-            if self.trainer is not None:
-                self.stream.set_rank(self.trainer.global_rank, self.trainer.world_size)
-            return self._loader(self.stream, self.batch_size)
-        data = self._open("train")
-        shuffled = EpochShuffle(len(data), self.seed)
-        # A last partial batch would give its few frames, and their BatchNorm statistics, the weight of a whole one.
-        return self._loader(data, self.batch_size, shuffled, drop_last=len(data) >= self.batch_size)
+            self.stream.set_rank(rank, ranks)
+            self.stream.start_at(place.batches, self.batch_size)
+            return EndlessLoader(self.stream, self.batch_size, **self._how(self.workers, Sample.stack))
+        data = self._data("train")
+        batches = EpochBatches(len(data), self.batch_size, self.seed, rank, ranks, place.epoch, place.batch)
+        return self._loader(data, batches)
 
     def val_dataloader(self) -> DataLoader[Sample]:
-        return self._loader(self._open("validation"), self.val_batch_size)
+        return self._judging("validation")
 
     def test_dataloader(self) -> DataLoader[Sample]:
-        return self._loader(self._open("test"), self.val_batch_size)
+        return self._judging("test")
 
-    def _open(self, split: str) -> FrameDataset | MemoryDataset:
-        data = open_dataset(self.root, split, self.image_size, self.views)
+    def _judging(self, split: str) -> DataLoader[Sample]:
+        data = self._data(split)
+        return self._loader(data, shares(len(data), self.val_batch_size, *self._processes))
+
+    @property
+    def _processes(self) -> tuple[int, int]:
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+
+    def _order(self) -> dict[str, int]:
+        """What the order of the frames depends on, by the name that a user knows it by."""
+        ranks = self._processes[1]
+        if self.stream is not None:
+            return {"data.batch_size": self.batch_size, "data.workers": self.workers, "trainer.devices": ranks}
+        return {
+            "data.batch_size times trainer.devices": self.batch_size * ranks,
+            "data.seed": self.seed,
+            "the number of training frames": len(self._open("train")),
+        }
+
+    def _open(self, split: str) -> FrameDataset:
+        if split not in self._opened:
+            self._opened[split] = open_dataset(self.root, split, self.image_size, self.views)
+        return self._opened[split]
+
+    def _data(self, split: str) -> FrameDataset | MemoryDataset:
+        data = self._open(split)
         return MemoryDataset(data, self.cache, self.workers) if self.in_memory else data
 
     def _loader(
-        self,
-        data: FrameDataset | MemoryDataset | FrameStream,
-        batch_size: int,
-        sampler: Sampler[int] | None = None,
-        drop_last: bool = False,
+        self, data: FrameDataset | MemoryDataset, batches: EpochBatches | list[list[int]]
     ) -> DataLoader[Sample]:
         in_memory = isinstance(data, MemoryDataset)
-        workers = 0 if in_memory else self.workers
-        collate: Callable[..., Sample] = MemoryDataset.collate if in_memory else Sample.stack
-        return DataLoader(
-            data,
-            batch_size,
-            sampler=sampler,
-            drop_last=drop_last,
-            num_workers=workers,
-            collate_fn=collate,
-            pin_memory=torch.cuda.is_available(),
-            persistent_workers=workers > 0,
-        )
+        collate = MemoryDataset.collate if in_memory else Sample.stack
+        return DataLoader(data, batch_sampler=batches, **self._how(0 if in_memory else self.workers, collate))
+
+    @staticmethod
+    def _how(workers: int, collate: Callable[..., Sample]) -> dict[str, Any]:
+        return {
+            "num_workers": workers,
+            "collate_fn": collate,
+            "pin_memory": torch.cuda.is_available(),
+            "persistent_workers": workers > 0,
+            "worker_init_fn": _leave_signals_to_parent,
+        }
 
 
-class EpochShuffle(Sampler[int]):
-    """A permutation that depends on seed and epoch alone, so that a resumed run sees what it would have seen.
-
-    Lightning calls `set_epoch`; for several devices it puts its own distributed sampler in this one's place.
-    """
-
-    def __init__(self, length: int, seed: int) -> None:
-        self.length, self.seed, self.epoch = length, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self.seed + 1_000_003 * self.epoch)
-        return iter(torch.randperm(self.length, generator=generator).tolist())
+def _leave_signals_to_parent(_: int) -> None:
+    """A cluster tells all processes to stop; a worker that obeyed would end the run before it has been saved."""
+    for name in ("SIGTERM", "SIGUSR1"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn import functional as F
 
 from egorear.datasets.sample import Sample
 from egorear.geometry.skeleton import EGO4VIEW, HEATMAP_JOINTS
 from egorear.heatmaps import gaussian_heatmaps, soft_argmax, stamped_heatmaps
+from egorear.models.attention import only_present
+from egorear.models.confidence import CONFIDENT_M
 from egorear.models.egorear import EgoRearOutput
 
 CALIBRATED_SIZE = 872  # of Ego4View's images, in whose pixels the official heatmaps are defined
@@ -29,6 +32,8 @@ class LossConfig:
     alike, predicting zero is a good answer for the first thousands of steps.
     joints_2d: of the distance (as a part of the image's width) between a visible joint and the softmax-weighted mean
     position of its heatmap, summed over views: says which way a wrong peak must move, which an MSE cannot.
+    confidence: of the cross-entropy between a joint's confidence and whether it is close to the truth.
+    Views that are not present count nowhere.
     """
 
     heatmap: float = 10.0
@@ -36,6 +41,7 @@ class LossConfig:
     sigma: float | None = None
     foreground: float = 0.0
     joints_2d: float = 0.0
+    confidence: float = 0.1
 
 
 def loss_terms(output: EgoRearOutput, sample: Sample, config: LossConfig) -> dict[str, Float[Tensor, ""]]:
@@ -46,14 +52,19 @@ def loss_terms(output: EgoRearOutput, sample: Sample, config: LossConfig) -> dic
     maps = {name: heatmaps.float() for name, heatmaps in maps.items() if heatmaps is not None}
     if maps:
         size = next(iter(maps.values())).shape[-1]
-        target = heatmap_targets(sample, size, config.sigma)
+        target = only_present(heatmap_targets(sample, size, config.sigma), sample.present)
         place, seen = heatmap_positions(sample)
+        seen = only_present(seen, sample.present)
     for name, heatmaps in maps.items():
         terms[f"heatmaps_{name}"] = config.heatmap * heatmap_loss(heatmaps, target, config.foreground)
         if config.joints_2d:
             terms[f"joints_2d_{name}"] = config.joints_2d * joints_2d_loss(heatmaps, place, seen)
     if output.poses is not None:
         terms["poses"] = config.pose * 100 * pose_loss(output.poses.float(), sample.joints)
+    if output.poses is not None and output.confidence is not None:
+        terms["confidence"] = config.confidence * confidence_loss(
+            output.confidence.float(), output.poses[:, -1].detach().float(), sample.joints
+        )
     return terms
 
 
@@ -99,3 +110,11 @@ def joints_2d_loss(
 def pose_loss(poses: Float[Tensor, "B L J 3"], joints: Float[Tensor, "B J 3"]) -> Float[Tensor, ""]:
     """Mean distance of the joints (the poses' unit), summed over the L poses."""
     return torch.linalg.vector_norm(poses - joints[:, None], dim=-1).mean(dim=(0, 2)).sum()
+
+
+def confidence_loss(
+    logits: Float[Tensor, "B J"], poses: Float[Tensor, "B J 3"], joints: Float[Tensor, "B J 3"]
+) -> Float[Tensor, ""]:
+    """Cross-entropy of the confidences against joints (m) within `CONFIDENT_M` of the truth."""
+    close = torch.linalg.vector_norm(poses - joints, dim=-1) <= CONFIDENT_M
+    return F.binary_cross_entropy_with_logits(logits, close.to(logits.dtype))

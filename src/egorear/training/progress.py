@@ -17,17 +17,19 @@ class PlainProgress(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        if not trainer.is_global_zero:
+            return
         steps = trainer.global_step - self._step
         if steps < getattr(trainer, "log_every_n_steps", 50):
             return
         now = time.monotonic()
-        speed = steps * trainer.accumulate_grad_batches * len(batch.joints) / (now - self._time)
+        frames = steps * trainer.accumulate_grad_batches * trainer.world_size * len(batch.joints)
         place = f"step {trainer.global_step} epoch {trainer.current_epoch}"
-        _say(f"{place} {_values(trainer, 'loss')} {speed:.1f} frames/s")
+        _say(f"{place} {_values(trainer, 'loss')} {frames / (now - self._time):.1f} frames/s")
         self._step, self._time = trainer.global_step, now
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not trainer.sanity_checking:
+        if trainer.is_global_zero and not trainer.sanity_checking:
             _say(f"step {trainer.global_step} validation {_values(trainer, 'val/')}")
             self._step, self._time = trainer.global_step, time.monotonic()
 

@@ -9,16 +9,18 @@ import copy
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor
+from torch import Tensor, nn
 
 from egorear.datasets.sample import Sample
 from egorear.errors import UserError
 from egorear.metrics.heatmap import HeatmapMSE
 from egorear.metrics.pose import MPJPE, PAMPJPE
+from egorear.models.attention import only_present
 from egorear.models.egorear import EgoRear, EgoRearConfig, EgoRearOutput
 from egorear.models.images import normalize
 from egorear.models.pretrained import state_difference
@@ -48,6 +50,7 @@ class Stage(LightningModule):
     augmentation: of the training images; None for the official recipe.
     ema_decay: keep an exponential average of the weights, which is validated and exported instead.
     compile, channels_last: torch.compile, and NHWC memory: faster on most devices, the results stay.
+    seed: of what is random in a step (augmentation, dropout), see `training_step`.
 
     Raises:
         UserError: the configuration or what it starts from does not fit the network.
@@ -65,8 +68,10 @@ class Stage(LightningModule):
         ema_decay: float | None = None,
         compile: bool = False,
         channels_last: bool = False,
+        seed: int = 42,
     ) -> None:
         super().__init__()
+        self.seed = seed
         self.loss, self.optimizer, self.schedule = loss, optimizer, schedule
         self.frozen, self.augmentation, self.ema_decay = frozen, augmentation, ema_decay
         self.channels_last = channels_last
@@ -107,10 +112,13 @@ class Stage(LightningModule):
             raise UserError(f"the checkpoint that --ckpt_path names is of another configuration: {problem}")
 
     def training_step(self, batch: Sample, batch_idx: int) -> Float[Tensor, ""]:
-        images = self._images(batch)
-        if self.augmentation is not None:
-            images = self.augmentation(images)
-        terms = loss_terms(self.network(images, batch.rig), batch, self.loss)
+        # Whatever is random in a step follows from its number, so that a resumed run repeats it.
+        torch.manual_seed(_step_seed(self.seed, self.current_epoch, batch_idx, self.global_rank))
+        if self.augmentation is None:
+            images = normalize(batch.images)
+        else:
+            images, batch = self.augmentation(batch)
+        terms = loss_terms(self.network(self._in_format(images), batch.rig, batch.present), batch, self.loss)
         loss = torch.stack(list(terms.values())).sum()
         if batch_idx % FINITE_CHECK_STEPS == 0 and not loss.isfinite():
             raise UserError(
@@ -121,18 +129,14 @@ class Stage(LightningModule):
         self.log_dict({f"loss/{name}": term for name, term in terms.items()}, batch_size=len(batch.joints))
         return loss
 
-    def on_train_batch_end(self, *_: object) -> None:
-        if self.average is None or self.ema_decay is None:
-            return
-        # The average of a young run forgets its random start quickly.
-        decay = min(self.ema_decay, (1 + self.global_step) / (10 + self.global_step))
-        with torch.no_grad():
-            current = self.network.state_dict()
-            for name, average in self.average.state_dict().items():
-                if average.is_floating_point():
-                    average.lerp_(current[name], 1 - decay)
-                else:
-                    average.copy_(current[name])
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """As usual, then averages the weights: before any checkpoint of the step is written."""
+        super().optimizer_step(*args, **kwargs)
+        if self.average is not None and self.ema_decay is not None:
+            # The average of a young run forgets its random start quickly.
+            average_weights(
+                self.average, self.network, min(self.ema_decay, (1 + self.global_step) / (10 + self.global_step))
+            )
 
     def validation_step(self, batch: Sample, batch_idx: int) -> None:
         self._judge(batch, "val")
@@ -155,23 +159,38 @@ class Stage(LightningModule):
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def _images(self, batch: Sample) -> Float[Tensor, "B V 3 H W"]:
-        images = batch.images
-        if self.channels_last:
-            images = images.movedim(-3, -1).contiguous().movedim(-1, -3)
-        return normalize(images)
+    def _in_format(self, images: Float[Tensor, "B V 3 H W"]) -> Float[Tensor, "B V 3 H W"]:
+        return images.movedim(-3, -1).contiguous().movedim(-1, -3) if self.channels_last else images
 
     def _judge(self, batch: Sample, split: str) -> None:
-        output: EgoRearOutput = self.answer(self._images(batch), batch.rig)
+        images = self._in_format(normalize(batch.images))
+        output: EgoRearOutput = self.answer(images, batch.rig, batch.present)
         maps = {
             "initial": (output.heatmaps_initial, self.mse_initial),
             "refined": (output.heatmaps_refined, self.mse_refined),
         }
         for name, (heatmaps, metric) in maps.items():
             if heatmaps is not None:
-                metric.update(heatmaps.float(), heatmap_targets(batch, heatmaps.shape[-1], self.loss.sigma))
+                target = only_present(heatmap_targets(batch, heatmaps.shape[-1], self.loss.sigma), batch.present)
+                metric.update(heatmaps.float(), target)
                 self.log(f"{split}/heatmap_mse_{name}", metric, batch_size=len(batch.joints))
         if output.poses is not None:
             for name, metric in {"mpjpe_mm": self.mpjpe_mm, "pa_mpjpe_mm": self.pa_mpjpe_mm}.items():
                 metric.update(output.poses[:, -1].float(), batch.joints)
                 self.log(f"{split}/{name}", metric, prog_bar=True, batch_size=len(batch.joints))
+
+
+def _step_seed(seed: int, epoch: int, batch: int, rank: int) -> int:
+    """A number of its own for every step of every process."""
+    return int(np.random.SeedSequence((seed, epoch, batch, rank)).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+@torch.no_grad()
+def average_weights(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """Moves an average of weights towards the network; what is counted, not averaged, is copied."""
+    current = network.state_dict()
+    for name, tensor in average.state_dict().items():
+        if tensor.is_floating_point():
+            tensor.lerp_(current[name], 1 - decay)
+        else:
+            tensor.copy_(current[name])

@@ -1,26 +1,26 @@
-"""Renders takes as tasks of a Ray cluster; the encoded frames come back, so no disk needs to be shared."""
+"""Makes frames as tasks of a Ray cluster; what is made comes back, so no disk needs to be shared to write it."""
 
 import logging
 import socket
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from typing import Any
 
-from egorear.datasets.frame import EncodedFrame
+from egorear.datasets.workers import AHEAD, DEATHS, Make, Task, use_one_thread
 from egorear.errors import UserError
-from egorear.synth.job import Recipe
-from egorear.synth.workers import AHEAD, DEATHS, Frames, Task, render, use_one_thread
 
 CONNECT_S = 10.0
 
 
-def render_on_cluster(
-    recipe: Recipe, tasks: Sequence[Task], address: str, workers: int = 1
-) -> Generator[Frames, None, None]:
-    """The frames of each task, in order. address: of the cluster's head ("auto", "host:port", "ray://host:port"), or
-    "local" to start one of `workers` processes here. egorear and the files of `--motion` must be on every node.
+def make_on_cluster(
+    make: Make, shared: Any, tasks: Sequence[Task], address: str, workers: int = 1
+) -> Generator[Iterable[Any], None, None]:
+    """What `make(shared, task)` gives for each task, in order. address: of the cluster's head ("auto", "host:port",
+    "ray://host:port"), or "local" to start one of `workers` processes here. egorear and every file that `make` reads
+    must be on every node.
 
     Raises:
-        UserError: there is no such cluster, or nodes die again and again over the same take.
+        UserError: `make` does, there is no such cluster, or nodes die again and again over the same task.
     """
     import ray
     from ray.exceptions import RayError
@@ -34,25 +34,23 @@ def render_on_cluster(
         except (RayError, ConnectionError, RuntimeError, ValueError) as error:
             raise UserError(f"--ray {address}: no Ray cluster answers there ({_first_line(error)})") from error
     try:
-        remote = ray.remote(num_cpus=1, max_retries=DEATHS)(_render)
-        shared = ray.put(recipe)
+        remote = ray.remote(num_cpus=1, max_retries=DEATHS)(_make)
+        reference_to_shared = ray.put(shared)
         waiting, pending = deque(tasks), deque()
         while waiting or pending:
             ahead = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
             while waiting and len(pending) < ahead:
                 task = waiting.popleft()
-                pending.append((task, remote.remote(shared, task)))
+                pending.append((task, remote.remote(make, reference_to_shared, task)))
             task, reference = pending.popleft()
             try:
-                frames = ray.get(reference)
+                made = ray.get(reference)
             except UserError:
                 raise
             except RayError as error:
-                raise UserError(
-                    f"--ray {address}: {task.take.name} cannot be rendered: {_first_line(error)}"
-                ) from error
+                raise UserError(f"--ray {address}: {task.name} cannot be made: {_first_line(error)}") from error
             del reference
-            yield frames
+            yield made
     finally:
         if started:
             ray.shutdown()
@@ -75,9 +73,9 @@ def check_reachable(address: str) -> None:
             raise UserError(f"--ray {address}: no Ray cluster answers there ({error})") from error
 
 
-def _render(recipe: Recipe, task: Task) -> list[tuple[int, EncodedFrame]]:
+def _make(make: Make, shared: Any, task: Any) -> list[Any]:
     use_one_thread()
-    return list(render(recipe, task))
+    return list(make(shared, task))
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,0 +1,200 @@
+"""The controlled study: lifter and refiner alone, on heatmaps made from the truth (docs/controlled.md).
+
+Image networks need days of training before cameras or refinement can be judged by them. Here a noise model takes
+the image estimator's place, the same for every method, so that what differs between two cells is what they are
+compared by: the cameras, or the refiner.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from egorear.errors import UserError
+from egorear.metrics.errors import joint_errors_mm
+from egorear.studies.cells import Cell, CellResult, refiner_of
+from egorear.studies.noise import NoiseModel, detect, draw, true_heatmaps
+from egorear.studies.truth_data import Truth, select
+from egorear.studies.truth_network import TruthNetwork, TruthNetworkConfig
+from egorear.training.losses import heatmap_loss, pose_loss
+from egorear.training.schedule import Schedule
+
+EVALUATION_SEED = 2**40  # of the test frames' noise: one for all cells and seeds, so that they can be compared by frame
+SEEDS_APART = 2**20  # training steps are fewer, so that no two seeds share noise
+EVALUATION_BATCH = 100
+
+
+@dataclass(frozen=True)
+class ControlledConfig:
+    """network: the full one; a cell's method says which refiner it has. noise: what stands in for the images.
+
+    refiner_steps: of the first stage, in which estimator and refiner learn heatmaps (the paper's second; its first,
+    of the image estimator, has nothing to learn here). pose_steps: of the stage in which all learns poses and
+    heatmaps. The baseline has the pose stage only; "egoposeformer_long" has it with as many steps as both.
+    heatmap: weight of the heatmaps' mean squared error, summed over views; pose: of the MPJPE (cm), summed over poses.
+    """
+
+    network: TruthNetworkConfig = field(default_factory=TruthNetworkConfig)
+    noise: NoiseModel = field(default_factory=NoiseModel)
+    refiner_steps: int = 1000
+    pose_steps: int = 2000
+    batch_size: int = 8
+    lr: float = 2e-3
+    weight_decay: float = 5e-4
+    heatmap: float = 100.0
+    pose: float = 0.1
+    warmup_steps: int = 100
+    clip_norm: float = 5.0
+    bf16: bool = True
+
+    def __post_init__(self) -> None:
+        if not 8 <= self.network.map_size <= 256 or self.network.map_size % 8:
+            raise UserError(f"'network.map_size' is {self.network.map_size} but must be a multiple of 8 up to 256")
+        for name in ("pose_steps", "batch_size"):
+            if getattr(self, name) < 1:
+                raise UserError(f"'{name}' is {getattr(self, name)} but must be at least 1")
+        if self.refiner_steps < 0:
+            raise UserError(f"'refiner_steps' is {self.refiner_steps} but must not be negative")
+
+
+Progress = Callable[[int, int, float], None]
+"""Called with step, number of steps and loss."""
+
+
+def run_cell(
+    cell: Cell, train: Truth, test: Truth, config: ControlledConfig, progress: Progress | None = None
+) -> CellResult:
+    """Trains a cell's network on `train` and judges it by `test`; the same cell gives the same result on one machine.
+
+    Every method sees the same frames with the same noise in the same order, as far as its stages go.
+
+    Raises:
+        UserError: the rigs of `train` or `test` lack a view of the cell, or the loss is not finite.
+    """
+    for truth in (train, test):
+        truth.rig.select(cell.views)
+    began = time.perf_counter()
+    network, steps = train_cell(cell, train, config, progress)
+    seconds = time.perf_counter() - began
+    errors, aligned, final, initial = judge(network, test, cell.views, config)
+    return CellResult(
+        names=test.names,
+        errors_mm=errors,
+        aligned_mm=aligned,
+        heatmap_mse=final,
+        initial_heatmap_mse=initial,
+        views=cell.views,
+        steps=steps,
+        seconds=seconds,
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+    )
+
+
+def train_cell(
+    cell: Cell, train: Truth, config: ControlledConfig, progress: Progress | None = None
+) -> tuple[TruthNetwork, int]:
+    """The cell's network after all its stages, and how many steps they had together."""
+    refiner = refiner_of(cell.method, config.network.refiner) if config.network.refiner else None
+    torch.manual_seed(cell.seed)
+    network = TruthNetwork(replace(config.network, refiner=refiner), len(cell.views))
+    network.start_at(train.joints.mean(0))
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.train()
+    stages = [(False, config.refiner_steps)] if refiner else []
+    extra = config.refiner_steps if cell.method == "egoposeformer_long" else 0
+    stages.append((True, config.pose_steps + extra))
+    total, step = sum(steps for _, steps in stages), 0
+    for lifts, steps in stages:
+        parts = list(network.parameters())
+        if not lifts:
+            parts = [p for name, p in network.named_parameters() if not name.startswith("lifter")]
+        optimizer = torch.optim.AdamW(
+            [
+                {"params": [p for p in parts if p.ndim > 1], "weight_decay": config.weight_decay},
+                {"params": [p for p in parts if p.ndim <= 1], "weight_decay": 0.0},
+            ],
+            lr=config.lr,
+        )
+        schedule = Schedule(config.warmup_steps, "cosine")
+        for i in range(steps):
+            for group in optimizer.param_groups:
+                group["lr"] = config.lr * schedule.factor(i, 1.0, float(steps))
+            # A pose stage sees the same batches whether or not a refiner stage came before it.
+            batch, maps, target = _batch(train, cell, config, i if lifts else i + SEEDS_APART // 2)
+            loss = _loss(network, batch, maps, target, config, lifts)
+            if not loss.isfinite():
+                raise UserError(f"the loss of {cell.name} is {loss.item()} at step {step}: lower 'lr'")
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_([p for p in parts if p.grad is not None], config.clip_norm)
+            optimizer.step()
+            step += 1
+            if progress is not None:
+                progress(step, total, loss.item())
+    return network.eval(), total
+
+
+@torch.no_grad()
+def judge(
+    network: TruthNetwork, test: Truth, views: tuple[str, ...], config: ControlledConfig
+) -> tuple[Float[np.ndarray, "N J"], Float[np.ndarray, "N J"], Float[np.ndarray, "N V"], Float[np.ndarray, "N V"]]:
+    """Errors of the joints (mm), the same after alignment, MSE of the final and of the initial heatmaps.
+
+    The frames' noise is the same for every network.
+    """
+    rows = []
+    for number, start in enumerate(range(0, len(test), EVALUATION_BATCH)):
+        frames = test.at(torch.arange(start, min(start + EVALUATION_BATCH, len(test))))
+        batch, maps, target = _perturbed(frames, views, config, EVALUATION_SEED + number)
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
+            poses, final = network(maps, batch.rig)
+        pose = poses[:, -1].float()
+        error = [(each.float() - target).square().mean((-3, -2, -1)) for each in (final, maps)]
+        rows.append((joint_errors_mm(pose, batch.joints), joint_errors_mm(pose, batch.joints, align=True), *error))
+    errors, aligned, final, initial = (torch.cat(column).double().numpy() for column in zip(*rows, strict=True))
+    return errors, aligned, final, initial
+
+
+def _batch(
+    train: Truth, cell: Cell, config: ControlledConfig, step: int
+) -> tuple[Truth, Float[Tensor, "B V K H W"], Float[Tensor, "B V K H W"]]:
+    """The frames of a training step, which follow from seed and step alone: whatever the cell's cameras and method."""
+    seed = cell.seed * SEEDS_APART + step
+    chance = torch.Generator().manual_seed(seed)
+    index = torch.randint(len(train), (config.batch_size,), generator=chance)
+    return _perturbed(train.at(index), cell.views, config, seed)
+
+
+def _perturbed(
+    truth: Truth, views: tuple[str, ...], config: ControlledConfig, seed: int
+) -> tuple[Truth, Float[Tensor, "B V K H W"], Float[Tensor, "B V K H W"]]:
+    """The cell's views of these frames, their perturbed heatmaps and the true ones.
+
+    The noise of all the rig's views is drawn and then some are taken: a camera's errors do not depend on which
+    others a cell has.
+    """
+    size = config.network.map_size
+    found = detect(truth.places, truth.visibility, truth.rig.views, config.noise, size, seed)
+    index = [truth.rig.views.index(view) for view in views]
+    seen = select(truth, views)
+    return seen, draw(found, size)[:, index], true_heatmaps(seen.places, seen.visibility, size)
+
+
+def _loss(
+    network: TruthNetwork,
+    batch: Truth,
+    maps: Float[Tensor, "B V K H W"],
+    target: Float[Tensor, "B V K H W"],
+    config: ControlledConfig,
+    lifts: bool,
+) -> Float[Tensor, ""]:
+    with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
+        poses, final = network(maps, batch.rig if lifts else None)
+    loss = config.heatmap * heatmap_loss(final.float(), target)
+    if poses is not None:
+        loss = loss + config.pose * 100 * pose_loss(poses.float(), batch.joints)
+    return loss

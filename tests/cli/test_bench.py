@@ -1,0 +1,62 @@
+"""`egorear bench`: the table, its JSON, and what it refuses."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from egorear.cli.main import main
+from egorear.models import MODELS
+
+ONCE = ["--repeats", "1"]
+
+
+def test_the_table(capsys):
+    assert main(["bench", "egorear-nano", *ONCE, "--parts"]) == 0
+    told = capsys.readouterr().out
+    parameters = sum(p.numel() for p in MODELS["egorear-nano"][1](MODELS["egorear-nano"][0]).parameters())
+    assert f"{parameters:,}" in told
+    assert "4 x 128" in told
+    assert all(part in told for part in ("estimator", "refiner", "lifter"))
+
+
+def test_json_views_batch_and_precision(capsys):
+    argv = ["bench", "egorear-nano", *ONCE, "--views", "2", "--batch", "3", "--precision", "bf16-mixed", "--json"]
+    assert main(argv) == 0
+    two = json.loads(capsys.readouterr().out)["networks"][0]
+    assert two["views"] == ["front_left", "front_right"]
+    assert two["batch"] == 3
+    assert two["frames_per_second"] == pytest.approx(3000 / two["median_ms"])
+    assert main(["bench", "egorear-nano", *ONCE, "--views", "back_right", "--json"]) == 0
+    one = json.loads(capsys.readouterr().out)["networks"][0]
+    assert one["views"] == ["back_right"]
+    assert one["gmac"] == pytest.approx(two["gmac"] / 2, rel=0.05)  # per frame, whatever the batch
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (["egorear-huge"], "there is no network 'egorear-huge'; there are egorear-base, egorear-small"),
+        (["--batch", "0"], "--batch is 0"),
+        (["--views", "5"], "--views is 5"),
+        (["--views", "front_left", "top"], "--views names 'top'"),
+        (["--device", "cuda:99"], "--device cuda:99 cannot be used"),
+        (["--device", "toaster"], "must be cpu or cuda"),
+    ],
+)
+def test_bad_input_is_told_in_one_sentence(argv, told, capsys):
+    assert main(["bench", *argv]) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.count("\n") == 1
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from egorear.cli.main import main; main(['bench', '--help']); "
+        "sys.exit(str({'torch', 'numpy'} & set(sys.modules) or 0))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stderr.strip() in ("", "0")
+    assert "--threads" in done.stdout

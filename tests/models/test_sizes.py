@@ -1,0 +1,92 @@
+"""How large the networks are, and that their costs are counted right."""
+
+import pytest
+import torch
+from torch import nn
+
+from egorear.evaluation.cost import LiveBytes, by_part, measure, multiplications
+from egorear.geometry.rig import ego4view_syn
+from egorear.models import MODELS
+
+
+def count(name: str) -> tuple[int, float, dict[str, float]]:
+    """Parameters, GMAC and GMAC by part."""
+    config, model = MODELS[name]
+    network = model(config).eval()
+    images = torch.zeros(1, len(config.views), 3, config.image_size, config.image_size)
+    rig = ego4view_syn().select(config.views)
+    return sum(p.numel() for p in network.parameters()), *multiplications(network, images, rig)
+
+
+def test_base_has_the_published_parameters_and_multiplications():
+    parameters, gmac, parts = count("egorear-base")
+    assert parameters == 126_047_857
+    assert gmac == pytest.approx(32.2, abs=0.05)
+    assert sum(parts.values()) == pytest.approx(gmac, rel=1e-3)
+
+
+def test_small_is_small_and_between_the_others():
+    sizes = {name: count(f"egorear-{name}")[:2] for name in ("nano", "small", "base")}
+    assert sizes["small"][0] <= 20_000_000
+    assert sizes["small"][1] <= 12
+    assert sizes["nano"][0] < sizes["small"][0] < sizes["base"][0]
+    assert 10 * sizes["nano"][1] < sizes["small"][1] < sizes["base"][1] / 3
+    assert MODELS["egorear-small"][0].image_size == 256
+
+
+class Toy(nn.Module):
+    """Two parts whose costs are known by hand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Conv2d(3, 5, 3, padding=1, bias=False)
+        self.lifter = nn.Linear(5, 7)
+        self.rest = nn.Linear(7, 11)
+
+    def forward(self, images: torch.Tensor, rig: object) -> torch.Tensor:
+        return self.rest(self.lifter(self.encoder(images.flatten(0, 1)).mean(dim=(-2, -1))))
+
+
+def test_multiplications_of_each_part():
+    gmac, parts = multiplications(Toy(), torch.zeros(1, 2, 3, 8, 8), ego4view_syn())
+    assert parts == pytest.approx({"estimator": 2e-9 * 64 * 27 * 5, "lifter": 2e-9 * 35})
+    assert gmac == pytest.approx(2e-9 * (64 * 27 * 5 + 35 + 77))
+
+
+def test_a_part_that_runs_twice_counts_twice_and_leaves_no_hook():
+    toy, ticks = Toy(), iter(range(100))
+    with by_part(toy, lambda: float(next(ticks))) as parts:
+        toy(torch.zeros(1, 1, 3, 8, 8), None)
+        toy(torch.zeros(1, 1, 3, 8, 8), None)
+    assert parts == {"estimator": 2.0, "lifter": 2.0}
+    toy(torch.zeros(1, 1, 3, 8, 8), None)
+    assert next(ticks) == 8
+
+
+def test_live_bytes_see_the_highest_moment():
+    held = torch.zeros(100)  # 400 bytes
+    with LiveBytes([held]) as live:
+        first = held + 1  # 800
+        second = torch.cat((first, first))  # 1600
+        view = second[:3]
+        del second, first
+        view.add_(1)
+        held.clone()  # less than before: 400 + 800 + 400
+    assert live.peak == 1600
+    with LiveBytes([held]) as live:
+        held + 1
+        held + 1
+    assert live.peak == 800
+
+
+def test_measured_rounds_and_parts():
+    before = torch.get_num_threads()
+    costs = measure({name: MODELS[name][1](MODELS[name][0]) for name in ("egorear-nano",)}, rounds=3)
+    assert torch.get_num_threads() == before
+    (cost,) = costs
+    low, high = cost.quartiles_ms()
+    assert len(cost.milliseconds) == 3
+    assert 0 < low <= cost.median_ms <= high
+    assert cost.frames_per_second == pytest.approx(1000 / cost.median_ms)
+    assert set(cost.gmac_of) == set(cost.milliseconds_of) == {"estimator", "refiner", "lifter"}
+    assert cost.peak_mb > 4 * cost.parameters / 1e6
