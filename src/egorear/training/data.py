@@ -2,7 +2,10 @@
 
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,6 +20,7 @@ from egorear.training.batches import EndlessLoader, EpochBatches, shares
 from egorear.training.memory import MemoryDataset
 from egorear.training.place import Place, place_of
 
+LOOK_AFTER_S = 2.0
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -157,12 +161,27 @@ class FrameData(LightningDataModule):
             "collate_fn": collate,
             "pin_memory": torch.cuda.is_available(),
             "persistent_workers": workers > 0,
-            "worker_init_fn": _leave_signals_to_parent,
+            "worker_init_fn": partial(_live_with, os.getpid()),
         }
 
 
-def _leave_signals_to_parent(_: int) -> None:
-    """A cluster tells all processes to stop; a worker that obeyed would end the run before it has been saved."""
+def _live_with(run: int, _: int) -> None:
+    """Makes a worker end with the process of that number, neither before nor after it.
+
+    A cluster tells all processes to stop; a worker that obeyed would end the run before it has been saved. And of a run
+    that is killed torch's workers take notice by their parent, which is another process where a server forks them.
+    """
     for name in ("SIGTERM", "SIGUSR1"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
+    if os.name == "posix":
+        threading.Thread(target=_end_after, args=(run,), daemon=True).start()
+
+
+def _end_after(run: int) -> None:
+    while True:
+        time.sleep(LOOK_AFTER_S)
+        try:
+            os.kill(run, 0)  # only asks whether it is there
+        except ProcessLookupError:
+            os._exit(1)
