@@ -5,7 +5,7 @@ import json
 import pytest
 
 from egorear.cli.main import main
-from egorear.geometry.rig import Rig, ego4view_syn
+from egorear.geometry.rig import SHIPPED, Rig, ego4view_syn
 
 
 def test_show_tells_where_every_camera_is(capsys):
@@ -47,3 +47,9 @@ def test_convert_writes_a_rig_file(tmp_path, capsys):
     assert main(["rig", "convert", "ego4view_syn", str(tmp_path / "mine.json")]) == 0
     assert Rig.load(tmp_path / "mine.json").hash() == ego4view_syn().hash()
     assert ego4view_syn().hash() in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_rig_passes_its_own_check(name, capsys):
+    assert main(["rig", "check", name]) == 0
+    assert "round trip px" in capsys.readouterr().out

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     add = parser.add_argument
-    add("source", nargs="?", metavar="SOURCE", help="dataset in the layout of Ego4View-Syn or -RW, or shards")
+    add("source", nargs="?", metavar="SOURCE", help="a dataset: Ego4View-Syn or -RW, UnrealEgo, EgoCap, or shards")
     add("--out", metavar="DIR", help="folder of the shards; resumed if it exists")
     add("--split", action="append", choices=("train", "validation", "test"), help="repeatable (default: all there are)")
     add("--size", type=int, default=256, help="height of the pictures in pixels (default 256)")

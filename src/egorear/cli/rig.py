@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from egorear.geometry.cameras import Camera
     from egorear.geometry.rig import Rig
 
-SOURCES = "rig file, Ego4View, OpenCV or Kalibr calibration, or ego4view_syn / ego4view_rw"
+SOURCES = "rig file, Ego4View, OpenCV or Kalibr calibration, or the name of a shipped rig"
 GRID_STEP_PX = 4
 ROUND_TRIP_PX = 1e-3
 
@@ -113,7 +113,7 @@ def round_trip(camera: "Camera") -> tuple[float, float]:
     share of the grid that is inside."""
     import torch
 
-    x, y = (torch.arange(0, size, GRID_STEP_PX, dtype=torch.float32) for size in (camera.width, camera.height))
+    x, y = (torch.arange(0, size, GRID_STEP_PX, dtype=torch.float64) for size in (camera.width, camera.height))
     pixels = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
     rays, valid = camera.unproject(pixels)
     distance = (camera.project(rays)[0] - pixels).norm(dim=-1)[valid]

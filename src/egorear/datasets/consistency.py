@@ -10,6 +10,7 @@ from egorear.datasets.frames import FrameDataset
 from egorear.datasets.truth import StoredTruth
 from egorear.errors import UserError
 from egorear.geometry.rig import Rig
+from egorear.geometry.skeleton import Skeleton
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def check_truth(dataset: FrameDataset, limit: int = 1000) -> TruthReport:
     pixels_off: list[list[np.ndarray]] = [[] for _ in views]
     metres_off = np.zeros(len(views))
     for index in indices.tolist():
-        pixels, in_view, metres = disagreement(dataset.truth(index), dataset.calibration(index))
+        pixels, in_view, metres = disagreement(dataset.truth(index), dataset.calibration(index), dataset.skeleton)
         for view, seen in enumerate(in_view):
             pixels_off[view].append(pixels[view, seen])
         metres_off = np.maximum(metres_off, metres.max(-1))
@@ -61,13 +62,14 @@ def check_truth(dataset: FrameDataset, limit: int = 1000) -> TruthReport:
 
 
 def disagreement(
-    truth: StoredTruth, rig: Rig
+    truth: StoredTruth, rig: Rig, skeleton: Skeleton
 ) -> tuple[Float[np.ndarray, "V J"], Bool[np.ndarray, "V J"], Float[np.ndarray, "V J"]]:
-    """How far a frame's stored 2D joints are from its projected 3D joints (pixels as calibrated), which joints are in
-    view (elsewhere the first means nothing), and how far (m) its camera-relative joints are from the device-relative
-    ones moved by the rig's extrinsics."""
+    """How far a frame's stored 2D joints are from its projected 3D joints (pixels as calibrated), which of the joints
+    that are scored are in view (elsewhere the first means nothing), and how far (m) its camera-relative joints are from
+    the device-relative ones moved by the rig's extrinsics."""
     joints = torch.from_numpy(truth.joints)
     projected, in_view = rig.project(joints)
+    scored = np.isin(np.arange(len(skeleton)), skeleton.groups["all"])
     pixels = np.linalg.norm(projected.numpy() - truth.joints_2d, axis=-1)
     metres = np.linalg.norm(rig.to_camera(joints).numpy() - truth.joints_camera, axis=-1)
-    return pixels, in_view.numpy(), metres
+    return pixels, in_view.numpy() & scored, metres

@@ -26,7 +26,6 @@ from egorear.datasets.truth import FrameFile
 from egorear.errors import UserError
 from egorear.geometry.camera import Camera
 from egorear.geometry.rig import Rig
-from egorear.geometry.skeleton import EGO4VIEW
 
 
 @dataclass(frozen=True)
@@ -107,12 +106,10 @@ def convert_frame(dataset: FrameDataset, index: int, conversion: Conversion) -> 
         return bad(fault[0], truth_file, f"{frame.source}: {fault[1]}")
     images = {}
     for view, camera in rig.cameras.items():
-        file = f"{name}.{view}"
-        try:
-            file, data = dataset.image_file(index, view)
-            images[view] = _picture(file, data, camera, conversion)
-        except UserError as error:
-            return bad("image", file, str(error))
+        file, picture = _picture(dataset, index, view, camera, conversion)
+        if isinstance(picture, UserError):
+            return bad("image", file, str(picture))
+        images[view] = picture
     try:
         maps = {
             (kind, view): data
@@ -126,44 +123,60 @@ def convert_frame(dataset: FrameDataset, index: int, conversion: Conversion) -> 
 
 def _truth_fault(frame: FrameFile, rig: Rig, conversion: Conversion) -> tuple[str, str] | None:
     """The kind of what is wrong with a frame's numbers, and the end of a sentence about it; none if all agree."""
-    pixels, in_view, metres = disagreement(frame.truth(rig.views), rig)
+    truth, names = frame.truth(rig.views), frame.skeleton.names
+    pixels, in_view, metres = disagreement(truth, rig, frame.skeleton)
     pixels = np.where(in_view, pixels, 0)
     view, joint = np.unravel_index(pixels.argmax(), pixels.shape)
     if not pixels[view, joint] <= conversion.limit_px:
-        field = f"joints.{EGO4VIEW.names[joint]}.camera_{rig.views[view]}_pts2d"
+        field = f"joints.{frame.skeleton.names[joint]}.camera_{rig.views[view]}_pts2d"
         return "projection", (
             f"'{field}' is {pixels[view, joint]:.1f} px from the projection of the 3D joint, "
             f"more than the {conversion.limit_px:g} px allowed"
         )
     view, joint = np.unravel_index(metres.argmax(), metres.shape)
     if not 1000 * metres[view, joint] <= conversion.limit_mm:
-        field = f"joints.{EGO4VIEW.names[joint]}.camera_{rig.views[view]}_pts3d"
+        field = f"joints.{frame.skeleton.names[joint]}.camera_{rig.views[view]}_pts3d"
         return "camera", (
             f"'{field}' is {1000 * metres[view, joint]:.1f} mm from 'device_pts3d' moved into the camera's frame, "
             f"more than the {conversion.limit_mm:g} mm allowed"
         )
+    parents = np.array(frame.skeleton.parents)
+    same = (truth.joints == truth.joints[parents]).all(-1) & (parents != np.arange(len(parents)))
+    if same.any():
+        joint = int(same.argmax())
+        return "limb", (
+            f"'joints.{names[joint]}.device_pts3d' is exactly where its parent {names[parents[joint]]} is, "
+            "so that their limb has no direction"
+        )
     return None
 
 
-def _picture(name: str, data: bytes, camera: Camera, conversion: Conversion) -> bytes:
-    """A picture as the JPEG of a shard: as it is if it has the size already, so that no loss adds to a loss."""
-    stored, size = checked_size(name, data, camera), conversion.picture_size(camera)
-    with _libjpeg_heard(name):
-        if data.startswith(JPEG) and stored == size:
-            decode_image(name, data, cv2.IMREAD_REDUCED_COLOR_8)  # reads every bit of it
-            return data
-        image = decode_resized(name, data, stored, size, exact=True)
-    return cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, conversion.quality))[1].tobytes()
+def _picture(
+    dataset: FrameDataset, index: int, view: str, camera: Camera, conversion: Conversion
+) -> tuple[str, bytes | UserError]:
+    """What a user knows a picture by, and the picture as the JPEG of a shard, or what is wrong with it."""
+    file, size, complaints = f"{dataset.name(index)}.{view}", conversion.picture_size(camera), []
+    try:
+        with _libjpeg_heard(complaints):
+            file, data = dataset.image_file(index, view)
+            stored = checked_size(file, data, camera)
+            if keep := data.startswith(JPEG) and stored == size:  # as it is, so that no loss adds to a loss
+                image = decode_image(file, data, cv2.IMREAD_REDUCED_COLOR_8)  # reads every bit of it
+            else:
+                image = decode_resized(file, data, stored, size, exact=True)
+    except UserError as error:
+        return file, error
+    if complaints:
+        return file, UserError(f"{file} is damaged: {complaints[0]}")
+    if keep:
+        return file, data
+    return file, cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, conversion.quality))[1].tobytes()
 
 
 @contextmanager
-def _libjpeg_heard(name: str) -> Iterator[None]:
-    """Refuses what libjpeg complains of. It fills what it cannot make sense of with grey and says so on the process'
-    standard error only; what else is said there meanwhile is passed on.
-
-    Raises:
-        UserError: it complained.
-    """
+def _libjpeg_heard(complaints: list[str]) -> Iterator[None]:
+    """Gathers what libjpeg complains of. It fills what it cannot make sense of with grey and says so on the process'
+    standard error only; what else is said there meanwhile is passed on."""
     with tempfile.TemporaryFile() as heard:
         before = os.dup(2)
         os.dup2(heard.fileno(), 2)
@@ -175,8 +188,8 @@ def _libjpeg_heard(name: str) -> Iterator[None]:
         heard.seek(0)
         said = heard.read()
     if b"JPEG" in said:
-        raise UserError(f"{name} is damaged: {said.decode(errors='replace').splitlines()[0]}")
-    if said:
+        complaints += said.decode(errors="replace").splitlines()
+    elif said:
         os.write(2, said)
 
 

@@ -176,8 +176,11 @@ def open_ego4view(
     return kind(root, split, image_size, views, rig)
 
 
+UNREALEGO_PREFIX = "./UnrealEgoData/"  # the folder that UnrealEgo's release unpacks to, in each line of its lists
+
+
 def read_split(root: Path, split: str) -> list[str]:
-    """The lines of a split's list, in its order.
+    """The lines of a split's list, in its order; without the prefix that those of UnrealEgo have.
 
     Raises:
         UserError: there is no such split, the list cannot be read, or a line is no folder below the root.
@@ -190,7 +193,7 @@ def read_split(root: Path, split: str) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"cannot read the list of frames {path}: {reason}") from error
-    lines = [line.strip().rstrip("/") for line in text.splitlines() if line.strip()]
+    lines = [line.strip().rstrip("/").removeprefix(UNREALEGO_PREFIX) for line in text.splitlines() if line.strip()]
     for line in lines:
         if line.startswith("/") or "\\" in line or "\0" in line or {"", ".", ".."} & set(line.split("/")):
             raise UserError(f"{path}: '{line}' must be the path of a folder inside {root}")

@@ -15,7 +15,7 @@ from egorear.datasets.sample import Sample
 from egorear.datasets.truth import BodyTruth, Visibility
 from egorear.errors import UserError
 from egorear.geometry.rig import Rig
-from egorear.geometry.skeleton import EGO4VIEW
+from egorear.geometry.skeleton import EGO4VIEW, Skeleton
 
 JPEG_QUALITY = 92
 CM_DIGITS, METRE_DIGITS, PIXEL_DIGITS, RADIAN_DIGITS, MATRIX_DIGITS, SECOND_DIGITS = 4, 6, 3, 7, 8, 6
@@ -28,6 +28,7 @@ class FrameTruth:
     joints_world: metres, world frame (z up). T_device_world: world points to device points (m).
     visibility: `Visibility` per view of the rig and joint. action: free text. timestamp_s: since the sequence began.
     T_camera_device: the true extrinsics (m); none: those of the rig. maps: by view. jpeg_quality: of its images' files.
+    skeleton: which joints these are.
     """
 
     joints_world: Float[np.ndarray, "J 3"]
@@ -39,6 +40,7 @@ class FrameTruth:
     body: BodyTruth | None = None
     maps: Mapping[str, ViewMaps] | None = None
     jpeg_quality: int = JPEG_QUALITY
+    skeleton: Skeleton = EGO4VIEW
 
     @property
     def visible(self) -> Bool[np.ndarray, "V J"]:
@@ -56,8 +58,10 @@ class FrameTruth:
         """Device frame, metres.
 
         Raises:
-            UserError: joints or pose are not finite.
+            UserError: joints or pose are not finite, or the joints are not as many as the skeleton's.
         """
+        if len(self.joints_world) != len(self.skeleton):
+            raise UserError(f"'joints_world' has {len(self.joints_world)} joints but must have {len(self.skeleton)}")
         T = self.T_device_world.astype(np.float64)
         device = self.joints_world.astype(np.float64) @ T[:3, :3].T + T[:3, 3]
         if not np.isfinite(device).all():
@@ -131,7 +135,7 @@ def _content(rig: Rig, truth: FrameTruth) -> dict[str, Any]:
     views = [f"camera_{view}" for view in rig.views]
     device_cm, world_m = _rounded(100 * device, CM_DIGITS), _rounded(truth.joints_world, METRE_DIGITS)
     entries = {}
-    for j, name in enumerate(EGO4VIEW.names):
+    for j, name in enumerate(truth.skeleton.names):
         entry: dict[str, Any] = {"device_pts3d": device_cm[j]}
         for v, view in enumerate(views):
             reason = Visibility(truth.visibility[v, j])

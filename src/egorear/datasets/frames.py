@@ -18,6 +18,7 @@ from egorear.datasets.truth import FrameFile, StoredTruth
 from egorear.errors import UserError
 from egorear.geometry.camera import Camera
 from egorear.geometry.rig import Rig
+from egorear.geometry.skeleton import EGO4VIEW, Skeleton
 
 
 class FrameStream(Dataset[Sample], ABC):
@@ -36,8 +37,10 @@ class FrameDataset(Dataset[Sample], ABC):
     """Frames of one split. A subclass knows where a frame's truth and pictures are.
 
     image_size: pixels of the images delivered, one number for squares or (width, height). views: those delivered, in
-    this order (default: all). rig: cameras at the calibrated size.
+    this order (default: all). rig: cameras at the calibrated size. skeleton: which joints, in which order.
     """
+
+    skeleton: Skeleton = EGO4VIEW
 
     def __init__(
         self, root: Path, split: str, image_size: int | tuple[int, int], views: Sequence[str] | None, rig: Rig
@@ -146,6 +149,7 @@ class FrameDataset(Dataset[Sample], ABC):
             rig=rig,
             name=self.name(index),
             visibility=None if reasons is None else torch.from_numpy(reasons),
+            pelvis=None if (pelvis := frame.pelvis_m()) is None else torch.from_numpy(pelvis).float(),
         )
 
 

@@ -16,7 +16,7 @@ from egorear.datasets.writer import SPLITS
 from egorear.errors import UserError
 from egorear.files import read_json, write_json
 from egorear.geometry.rig import Rig
-from egorear.geometry.skeleton import EGO4VIEW
+from egorear.geometry.skeleton import EGO4VIEW, SKELETONS, Skeleton
 
 FILE = "index.json"
 SCHEMA = "egorear-index"
@@ -42,7 +42,8 @@ class Part:
 class Index:
     """What `index.json` tells. rig: hash of `rig.json`. image_size: width, height of the pictures.
     engine: version of the data engine that rendered them, none where none did. source: name of the dataset that they
-    were prepared from, if they were. splits: parts by name (paths below the root) of each finished split."""
+    were prepared from, if they were. splits: parts by name (paths below the root) of each finished split.
+    skeleton: whose joints the frames have, one of `SKELETONS`."""
 
     layout: str
     rig: str
@@ -50,6 +51,7 @@ class Index:
     engine: int | None
     splits: Mapping[str, Mapping[str, Part]] = field(default_factory=dict)
     source: str | None = None
+    skeleton: Skeleton = EGO4VIEW
 
     def hash_of(self, split: str) -> str:
         """The hash of one split."""
@@ -85,7 +87,7 @@ class Index:
         head = {"schema": SCHEMA, "version": VERSION, "layout": self.layout, "engine": self.engine, "rig": self.rig}
         if self.source is not None:
             head["source"] = self.source
-        body = {"image_size": self.image_size, "joints": EGO4VIEW.names, "units": UNITS, "hash": self.hash()}
+        body = {"image_size": self.image_size, "joints": self.skeleton.names, "units": UNITS, "hash": self.hash()}
         write_json(Path(root) / FILE, {**head, **body, "splits": splits})
 
     @staticmethod
@@ -104,8 +106,10 @@ class Index:
             raise UserError(f"{path}: 'version' is {content.get('version')!r} but this release reads {VERSION}")
         if content.get("layout") not in LAYOUTS:
             raise UserError(f"{path}: 'layout' must be one of {', '.join(LAYOUTS)}")
-        if content.get("joints") != list(EGO4VIEW.names):
-            raise UserError(f"{path}: 'joints' must be the 16 joints of Ego4View in their order")
+        skeleton = next((each for each in SKELETONS.values() if list(each.names) == content.get("joints")), None)
+        if skeleton is None:
+            known = " or ".join(f"the {len(each)} joints of {name}" for name, each in SKELETONS.items())
+            raise UserError(f"{path}: 'joints' must be {known} in their order")
         size, rig, engine = content.get("image_size"), content.get("rig"), content.get("engine")
         if not isinstance(size, list) or len(size) != 2 or not all(type(side) is int and side > 0 for side in size):
             raise UserError(f"{path}: 'image_size' must be width and height")
@@ -117,7 +121,7 @@ class Index:
         if not isinstance(splits, dict) or not set(splits) <= set(SPLITS):
             raise UserError(f"{path}: 'splits' must be an object of {', '.join(SPLITS)}")
         parts = {split: dict(_parts(path, split, entry)) for split, entry in splits.items()}
-        index = Index(content["layout"], rig, (size[0], size[1]), engine, parts, source)
+        index = Index(content["layout"], rig, (size[0], size[1]), engine, parts, source, skeleton)
         wrong = [split for split in splits if splits[split].get("hash") != index.hash_of(split)]
         if wrong or content.get("hash") != index.hash():
             where = f"'splits.{wrong[0]}.hash'" if wrong else "'hash'"

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from egorear.datasets.ego4view import open_ego4view, read_split
+from egorear.datasets.egocap import EgoCap, egocap_splits, is_egocap
 from egorear.datasets.frames import FrameDataset
 from egorear.datasets.index import FILE, Index
 from egorear.datasets.shards import ShardDataset
+from egorear.datasets.unrealego import UnrealEgo, is_unrealego
 from egorear.datasets.writer import SPLITS
 from egorear.errors import UserError
 from egorear.geometry.rig import Rig
@@ -19,18 +21,24 @@ def open_dataset(
     views: Sequence[str] | None = None,
     rig: Rig | None = None,
 ) -> FrameDataset:
-    """One split of Ego4View-Syn, Ego4View-RW or shards: shards are told by their index, the others by their lists.
+    """One split of any dataset that we read: shards are told by their index, EgoCap by its folders, UnrealEgo and the
+    two of Ego4View by their lists.
 
     Raises:
         UserError: there is no such dataset or split, or it is damaged.
     """
     if (Path(root) / FILE).exists() and Index.load(root).layout == "shards":
         return ShardDataset(root, split, image_size, views, rig)
+    if is_egocap(root):
+        return EgoCap(root, split, image_size, views, rig)
+    if is_unrealego(root):
+        return UnrealEgo(root, split, image_size, views, rig)
     return open_ego4view(root, split, image_size, views, rig)
 
 
 def list_splits(root: str | Path) -> list[str]:
-    """The splits that a dataset has: finished ones of shards, else those whose lists name anything.
+    """The splits that a dataset has: finished ones of shards, those of EgoCap whose files are there, else those whose
+    lists name anything.
 
     Raises:
         UserError: there is none, or an index or a list is damaged.
@@ -38,6 +46,8 @@ def list_splits(root: str | Path) -> list[str]:
     root = Path(root)
     if (root / FILE).exists() and (index := Index.load(root)).layout == "shards":
         found = [split for split in SPLITS if index.splits.get(split)]
+    elif is_egocap(root):
+        found = egocap_splits(root)
     else:
         found = [split for split in SPLITS if (root / f"{split}.txt").exists() and read_split(root, split)]
     if not found:

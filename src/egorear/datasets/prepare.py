@@ -223,6 +223,7 @@ def _index(job: PrepareJob) -> Index:
         return Index.load(job.out)
     source = Path(job.conversion.source)
     engine = Index.load(source).engine if (source / FILE).exists() else None
-    rig = next(iter(job.datasets.values())).rig
+    dataset = next(iter(job.datasets.values()))
+    rig = dataset.rig
     size = job.conversion.picture_size(next(iter(rig.cameras.values())))
-    return Index("shards", rig.hash(), size, engine, source=source.resolve().name)
+    return Index("shards", rig.hash(), size, engine, source=source.resolve().name, skeleton=dataset.skeleton)

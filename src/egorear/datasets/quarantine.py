@@ -11,7 +11,7 @@ from egorear.files import read_json, write_json
 FILE = "quarantine.json"
 SCHEMA = "egorear-quarantine"
 VERSION = 1
-KINDS = ("image", "truth", "projection", "camera", "name")
+KINDS = ("image", "truth", "projection", "camera", "limb", "name")
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class BadFrame:
 
     kind: image (missing, truncated, damaged, of another aspect ratio), truth (the JSON is missing a field, damaged or
     not finite), projection (2D joints that are not the 3D ones projected), camera (joints that differ between device
-    and camera frame), name (one that no shard can hold).
+    and camera frame), limb (a joint exactly at its parent's place, which has no direction), name (one that no shard can
+    hold).
     """
 
     frame: str

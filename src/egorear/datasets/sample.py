@@ -15,11 +15,12 @@ from egorear.geometry.rig import Rig
 class Sample:
     """One frame of all views and its truth, or a batch of them (leading dimension B).
 
-    images: RGB. joints: metres, device frame, order of `EGO4VIEW`. joints_2d: pixels of `images`.
+    images: RGB. joints: metres, device frame, order of the dataset's skeleton. joints_2d: pixels of `images`.
     visible: the joint is seen in that view (inside the image where a dataset knows nothing about occlusion).
     rig: cameras at the images' size, extrinsics with the batch's dimensions. name: "character/sequence/stem",
     a list of them for a batch. visibility: why a joint is not seen (`datasets.truth.Visibility`), where that is known.
     present: the views there are, none: all; what the image of another view holds means nothing.
+    pelvis: metres, device frame, where a dataset tells it besides the joints (UnrealEgo).
     """
 
     images: UInt8[Tensor, "*B V 3 H W"]
@@ -30,6 +31,7 @@ class Sample:
     name: str | list[str]
     visibility: UInt8[Tensor, "*B V J"] | None = None
     present: Bool[Tensor, "*B V"] | None = None
+    pelvis: Float[Tensor, "*B 3"] | None = None
 
     @staticmethod
     def stack(samples: Sequence["Sample"]) -> "Sample":
@@ -41,7 +43,6 @@ class Sample:
         first = samples[0]
         if any(sample.rig.cameras != first.rig.cameras for sample in samples[1:]):
             raise UserError("samples of different cameras or image sizes cannot share a batch")
-        reasons = [sample.visibility for sample in samples]
         present = [s.visible.new_ones(len(s.rig.views)) if s.present is None else s.present for s in samples]
         return Sample(
             images=torch.stack([sample.images for sample in samples]),
@@ -50,8 +51,9 @@ class Sample:
             visible=torch.stack([sample.visible for sample in samples]),
             rig=replace(first.rig, T_camera_device=torch.stack([s.rig.T_camera_device for s in samples])),
             name=[str(sample.name) for sample in samples],
-            visibility=None if any(r is None for r in reasons) else torch.stack([r for r in reasons if r is not None]),
+            visibility=_stack_known([sample.visibility for sample in samples]),
             present=None if all(sample.present is None for sample in samples) else torch.stack(present),
+            pelvis=_stack_known([sample.pelvis for sample in samples]),
         )
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Sample":
@@ -90,4 +92,11 @@ class Sample:
             rig=replace(self.rig, T_camera_device=change(self.rig.T_camera_device)),
             visibility=None if self.visibility is None else change(self.visibility),
             present=None if self.present is None else change(self.present),
+            pelvis=None if self.pelvis is None else change(self.pelvis),
         )
+
+
+def _stack_known(parts: Sequence[Tensor | None]) -> Tensor | None:
+    """None where a sample lacks it."""
+    known = [part for part in parts if part is not None]
+    return torch.stack(known) if len(known) == len(parts) else None

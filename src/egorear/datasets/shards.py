@@ -48,6 +48,7 @@ class ShardDataset(FrameDataset):
         if own.hash() != index.rig:
             raise UserError(f"{root / 'rig.json'} is rig {own.hash()} but {FILE} says {index.rig}")
         super().__init__(root, split, image_size, views, own if rig is None else rig)
+        self.skeleton = index.skeleton
         if split not in index.splits or not index.frames(split):
             raise UserError(f"{root / FILE} has no frames of split '{split}': run the job that makes them to its end")
         self._rig_hash = index.rig
@@ -105,7 +106,7 @@ class ShardDataset(FrameDataset):
         rig = content.get("rig") if isinstance(content, dict) else None
         if rig != self._rig_hash:
             raise UserError(f"{name}: 'rig' is {rig} but {FILE} says {self._rig_hash}: it was taken by other cameras")
-        return FrameFile(name, content)
+        return FrameFile(name, content, self.skeleton)
 
     def _read(self, index: int, extension: str, limit_bytes: int) -> tuple[str, bytes]:
         """The name by which a user knows a member, and its bytes."""

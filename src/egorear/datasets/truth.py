@@ -1,4 +1,5 @@
-"""Reads the JSON of one Ego4View frame: where the joints are, in every frame the dataset tells, and what hides them.
+"""Reads the JSON of one frame, in the form of Ego4View: where the joints are, in every coordinate frame it tells,
+and what hides them.
 
 The fields that only our own data have (docs/data.md) are optional: published files lack them.
 """
@@ -17,7 +18,7 @@ from jaxtyping import Bool, Float, UInt8
 from egorear.errors import UserError
 from egorear.files import read_json
 from egorear.geometry.rig_file import check_rigid, rigid_from_list
-from egorear.geometry.skeleton import EGO4VIEW
+from egorear.geometry.skeleton import EGO4VIEW, Skeleton
 
 FARTHEST_JOINT_CM = 1000.0
 FRAME_LIMIT_BYTES = 4 * 2**20
@@ -54,6 +55,7 @@ class StoredTruth:
 
     joints: device frame. joints_camera: frame of each view. joints_2d: pixels of the calibration, not of the images.
     visible: unoccluded and inside the image; none where the file does not say. action: what the wearer does, or none.
+    pelvis: device frame, of a dataset that tells it besides the joints, else none.
     Of our own data only, else none: visibility: `Visibility` of each joint. timestamp_s: since the sequence's start.
     T_device_world: world points to device points. T_camera_device: the extrinsics of this very frame. body.
     """
@@ -68,25 +70,27 @@ class StoredTruth:
     T_device_world: Float[np.ndarray, "4 4"] | None = None
     T_camera_device: Float[np.ndarray, "V 4 4"] | None = None
     body: BodyTruth | None = None
+    pelvis: Float[np.ndarray, "3"] | None = None
 
 
 class FrameFile:
-    """The parsed JSON of a frame; `source` names its file when something in it is wrong.
+    """The parsed JSON of a frame with the joints of `skeleton`; `source` names its file when something in it is wrong.
 
     Raises:
         UserError (also each method): the content is no frame, or a field is missing, not finite or out of bounds.
     """
 
-    def __init__(self, source: str, content: Any) -> None:
+    def __init__(self, source: str, content: Any, skeleton: Skeleton = EGO4VIEW) -> None:
         self.source = source
+        self.skeleton = skeleton
         joints = content.get("joints") if isinstance(content, dict) else None
         if not isinstance(joints, dict):
             raise UserError(f"{source}: 'joints' must be an object of joint names")
-        for name in EGO4VIEW.names:
+        for name in skeleton.names:
             if not isinstance(joints.get(name), dict):
                 raise UserError(f"{source}: 'joints.{name}' is missing")
         self.content: dict[str, Any] = content
-        self._joints: list[dict[str, Any]] = [joints[name] for name in EGO4VIEW.names]
+        self._joints: list[dict[str, Any]] = [joints[name] for name in skeleton.names]
         self.action = content.get("action")
         if self.action is not None and not isinstance(self.action, str):
             raise UserError(f"{source}: 'action' must be text")
@@ -110,6 +114,7 @@ class FrameFile:
             T_device_world=self._pose(),
             T_camera_device=self.extrinsics(views),
             body=self._body(),
+            pelvis=self.pelvis_m(),
         )
 
     def joints_2d(self, views: Sequence[str]) -> Float[np.ndarray, "V J 2"]:
@@ -127,7 +132,7 @@ class FrameFile:
             seen = reasons == Visibility.VISIBLE
             if visible is not None and (seen != visible).any():
                 v, j = np.argwhere(seen != visible)[0]
-                field = f"joints.{EGO4VIEW.names[j]}.{cameras[v]}"
+                field = f"joints.{self.skeleton.names[j]}.{cameras[v]}"
                 raise UserError(f"{self.source}: '{field}_visibility' contradicts '{field}_visible'")
             visible = seen
         return visible, reasons
@@ -135,6 +140,17 @@ class FrameFile:
     def joints_m(self) -> Float[np.ndarray, "J 3"]:
         """The joints in the device frame: what an evaluation needs."""
         return self._points_m("device_pts3d")
+
+    def pelvis_m(self) -> Float[np.ndarray, "3"] | None:
+        """The pelvis in the device frame where the file tells it."""
+        value = self.content.get("pelvis_device_pts3d")
+        if value is None:
+            return None
+        point = self._array(value, (3,), "pelvis_device_pts3d")
+        if np.abs(point).max() > FARTHEST_JOINT_CM:
+            far = f"within {FARTHEST_JOINT_CM:g} cm of the origin"
+            raise UserError(f"{self.source}: 'pelvis_device_pts3d' must lie {far}")
+        return point / 100
 
     def extrinsics(self, views: Sequence[str]) -> Float[np.ndarray, "V 4 4"] | None:
         """Device-to-camera matrices (m) of this frame where the file tells them."""
@@ -189,7 +205,7 @@ class FrameFile:
     def _points_m(self, field: str) -> Float[np.ndarray, "J 3"]:
         points = self._numbers(field, 3)
         if (far := np.abs(points) > FARTHEST_JOINT_CM).any():
-            name = EGO4VIEW.names[int(far.any(-1).argmax())]
+            name = self.skeleton.names[int(far.any(-1).argmax())]
             raise UserError(
                 f"{self.source}: 'joints.{name}.{field}' must lie within {FARTHEST_JOINT_CM:g} cm of the origin"
             )
@@ -199,12 +215,12 @@ class FrameFile:
         rows = [joint.get(field) for joint in self._joints]
         if (values := _numeric(rows, (len(rows), count))) is not None:
             return values
-        for name, row in zip(EGO4VIEW.names, rows, strict=True):
+        for name, row in zip(self.skeleton.names, rows, strict=True):
             if not isinstance(row, list) or len(row) != count or not all(type(x) in (float, int) for x in row):
                 raise UserError(f"{self.source}: 'joints.{name}.{field}' must be a list of {count} numbers")
             if not all(abs(x) < 1e300 for x in row):  # a whole number can be too large for a float
                 raise UserError(f"{self.source}: 'joints.{name}.{field}' must be finite")
-        raise UserError(f"{self.source}: 'joints.*.{field}' must be {len(EGO4VIEW)} lists of {count} numbers")
+        raise UserError(f"{self.source}: 'joints.*.{field}' must be {len(rows)} lists of {count} numbers")
 
     def _flags(self, field: str) -> Bool[np.ndarray, "J"] | None:
         codes = self._each(field, _FLAGS, "true or false")
@@ -219,7 +235,7 @@ class FrameFile:
         values = [joint.get(field) for joint in self._joints]
         if all(value is None for value in values):
             return None
-        for name, value in zip(EGO4VIEW.names, values, strict=True):
+        for name, value in zip(self.skeleton.names, values, strict=True):
             if type(value) not in (str, bool) or value not in known:
                 raise UserError(f"{self.source}: 'joints.{name}.{field}' must be {expected}")
         return [known[value] for value in values]

@@ -22,10 +22,21 @@ from egorear.geometry.rig_file import numbers, rigid_from_list
 
 TEXT_LIMIT_BYTES = 2**20
 IDENTITY = np.eye(4).tolist()
+OCAM_TEXTS = {"front_left": "stereo_c00_f_calibration.txt", "front_right": "stereo_c01_f_calibration.txt"}
+PREPROCESSED = {"front_left": "fisheye.calibration_left.json", "front_right": "fisheye.calibration_right.json"}
+EGOCAP_SIDE = 1024  # pixels of the square that is kept of 1280x1024
+EGOCAP_CIRCLE_PX = 512.0
+# Camera 0's points to camera 1's (mm), depth backwards, as the release states it.
+EGOCAP_T_1_0 = (
+    (-0.6811572770603570, -0.1978935067001849, -0.7048850430485982, -23.69619435605097),
+    (-0.1823782681785945, -0.8865639851773102, 0.4251381745770462, 473.5684810307217),
+    (-0.7090577770562122, 0.4181416747855088, 0.5677980350473865, 16.99215408061096),
+    (0.0, 0.0, 0.0, 1.0),
+)
 
 
 def read_rig(path: str | Path) -> Rig:
-    """Reads a rig file, an Ego4View, OpenCV or Kalibr calibration, whichever it is, or a shipped rig by its name.
+    """Reads a rig file, an Ego4View, EgoCap, OpenCV or Kalibr calibration, whichever it is, or a shipped rig by name.
 
     Raises:
         UserError: the file is unreadable, of no known kind, or its calibration is refused.
@@ -34,7 +45,7 @@ def read_rig(path: str | Path) -> Rig:
     if str(path) in SHIPPED:
         return shipped(str(path))
     if path.is_dir():
-        return read_ego4view(path)
+        return read_egocap(path) if (path / OCAM_TEXTS["front_left"]).exists() else read_ego4view(path)
     if path.suffix.lower() in (".yaml", ".yml"):
         return read_opencv_yaml(path) if _text(path).startswith("%YAML") else read_kalibr(path)
     content = read_json(path)
@@ -87,6 +98,108 @@ def read_ego4view(path: str | Path) -> Rig:
         }
 
     return _rig(path, order, camera)
+
+
+def read_egocap(folder: str | Path) -> Rig:
+    """Reads the stereo rig of EgoCap (Rhodin et al., SIGGRAPH Asia 2016): cameras 0 and 1 as `front_left` and
+    `front_right`, cropped to the square that `egocap_column` tells. The device frame is camera 0's.
+
+    From OCamCalib's text files as published, or from the JSON files that EgoTAP's preprocessing writes, which are
+    cropped already. The field of view ends at a radius of 512 px. Of the extrinsics only the constant in EgoTAP's
+    release is known: it has the depth axis backwards, hence is conjugated by diag(1, 1, -1).
+
+    Raises:
+        UserError: a file or field is missing or wrong.
+    """
+    folder = Path(folder)
+    published = (folder / OCAM_TEXTS["front_left"]).exists()
+
+    def camera(view: str) -> dict[str, Any]:
+        if published:
+            ocam = _ocam_text(folder / OCAM_TEXTS[view])
+            row, column = ocam["center"]
+            column -= _square_column(ocam)
+        else:
+            ocam = _ocam_json(folder / PREPROCESSED[view])
+            row, column = ocam["center"]
+        # OCamCalib's affine has rows first: row = c·x + d·y, column = e·x + y. Ours has 1 where that has c.
+        c, d, e = ocam["affine"]
+        flip = np.diag((1.0, 1.0, -1.0, 1.0))
+        T = flip @ np.array(EGOCAP_T_1_0) @ flip
+        T[:3, 3] /= 1000
+        return {
+            "model": "scaramuzza",
+            "width": EGOCAP_SIDE,
+            "height": EGOCAP_SIDE,
+            "max_angle_deg": _angle_deg_at_radius(ocam["world_to_cam"], EGOCAP_CIRCLE_PX),
+            "parameters": {
+                "center": [column, row],
+                "cam_to_world": [a * c ** (1 - power) for power, a in enumerate(ocam["cam_to_world"])],
+                "world_to_cam": [a * c for a in ocam["world_to_cam"]],
+                "affine": [1 / c, e / c, d / c],
+            },
+            "T_camera_device": IDENTITY if view == "front_left" else T.tolist(),
+        }
+
+    return _rig(folder, list(OCAM_TEXTS), camera, "egocap")
+
+
+def egocap_column(path: str | Path) -> int:
+    """The first of the 1024 columns, of 1280, that are kept around the centre of an EgoCap camera, from its OCamCalib
+    text file; even, as the published pictures have half the resolution.
+
+    Raises:
+        UserError: the file is missing or wrong, or the square leaves the image.
+    """
+    try:
+        return _square_column(_ocam_text(Path(path)))
+    except UserError as error:
+        raise UserError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+
+
+def _square_column(ocam: dict[str, Any]) -> int:
+    column = 2 * math.trunc(ocam["center"][1] / 2) - EGOCAP_SIDE // 2
+    if ocam["size"][0] != EGOCAP_SIDE or not 0 <= column <= ocam["size"][1] - EGOCAP_SIDE:
+        raise UserError(
+            f"'size' is {ocam['size'][1]:g}x{ocam['size'][0]:g} and 'center' {ocam['center'][1]:g}, but a square of "
+            f"{EGOCAP_SIDE} px around the centre must fit into the image"
+        )
+    return column
+
+
+def _ocam_text(path: Path) -> dict[str, Any]:
+    """The numbers of a calib_results.txt of OCamCalib: rows before columns, polynomials lowest order first."""
+    lines = _text(path).splitlines()
+    found: dict[str, Any] = {}
+    # Of five paragraphs the third line has the numbers; polynomials begin with how many they are.
+    for place, (name, count) in zip(
+        (2, 6, 10, 14, 18),
+        {"cam_to_world": -1, "world_to_cam": -1, "center": 2, "affine": 3, "size": 2}.items(),
+        strict=True,
+    ):
+        try:
+            values = [float(word) for word in lines[place].split()]
+            if count < 0:
+                values = values[1:] if values[:1] == [len(values) - 1] else []
+            found[name] = numbers(values, count, name)
+        except (IndexError, ValueError, UserError) as error:
+            what = "a count and as many" if count < 0 else str(count)
+            raise UserError(f"{path}: line {place + 1} must be '{name}', {what} finite numbers") from error
+    if not abs(found["affine"][0] - 1) < 0.5:
+        raise UserError(f"{path}: line 15 must be 'affine' c d e with c near 1")
+    return found
+
+
+def _ocam_json(path: Path) -> dict[str, Any]:
+    content = read_json(path)
+    fields = {"cam_to_world": "polynomialC2W", "world_to_cam": "polynomialW2C", "center": "image_center"}
+    counts = {"cam_to_world": -1, "world_to_cam": -1, "center": 2, "affine": 3}
+    if not isinstance(content, dict):
+        raise UserError(f"{path} must be an object")
+    return {
+        name: numbers(_field(content, field), counts[name], field)
+        for name, field in {**fields, "affine": "affine"}.items()
+    }
 
 
 def read_opencv_yaml(path: str | Path) -> Rig:
@@ -206,7 +319,7 @@ def read_kalibr(path: str | Path) -> Rig:
     return _rig(path, views, camera)
 
 
-def _rig(path: Path, views: list[str], camera: Callable[[str], dict[str, Any]]) -> Rig:
+def _rig(path: Path, views: list[str], camera: Callable[[str], dict[str, Any]], name: str | None = None) -> Rig:
     """The rig of these views, each told as a rig file would by `camera`; every error names file and camera."""
     cameras = []
     for view in views:
@@ -215,7 +328,7 @@ def _rig(path: Path, views: list[str], camera: Callable[[str], dict[str, Any]]) 
         except UserError as error:
             raise UserError(f"{path}: camera '{view}': {error}") from error
     try:
-        return Rig.from_dict({"schema": SCHEMA, "version": VERSION, "name": path.stem, "cameras": cameras})
+        return Rig.from_dict({"schema": SCHEMA, "version": VERSION, "name": name or path.stem, "cameras": cameras})
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
 

@@ -21,7 +21,7 @@ from egorear.geometry.transforms import transform_points
 
 SCHEMA = "egorear-rig"
 VERSION = 1
-SHIPPED = ("ego4view_syn", "ego4view_rw")
+SHIPPED = ("ego4view_syn", "ego4view_rw", "unrealego")
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,6 +186,13 @@ def ego4view_rw() -> Rig:
     """The cameras of Ego4View-RW at their nominal places. Each recorded sequence has its own extrinsics: give them
     with `with_extrinsics`."""
     return shipped("ego4view_rw")
+
+
+def unrealego() -> Rig:
+    """The stereo glasses of UnrealEgo (Akada et al., ECCV 2022); the device frame has its origin midway between the
+    cameras, and their axes. The lens ends at 95 degrees. Only its `world_to_cam` is as published: the other direction
+    is fitted to its inverse (0.01 px)."""
+    return shipped("unrealego")
 
 
 @cache
