@@ -16,7 +16,7 @@ from egorear.errors import UserError
 from egorear.geometry.rig import ego4view_syn
 from egorear.models import load_pretrained
 from egorear.models.checkpoint import read_checkpoint
-from egorear.models.official import VARIANTS, from_official, guess_variants
+from egorear.models.official import from_official, guess_variants
 
 GOLDENS = golden_rule.goldens()
 
@@ -34,7 +34,7 @@ def extrinsics(variant: str) -> torch.Tensor | None:
     return GOLDENS.get(f"{variant}.device_to_camera")
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", golden_rule.SHAPES)
 def test_agrees_with_the_published_network(variant):
     network = from_official(golden_rule.state_dict(variant), variant)
     with torch.no_grad():

@@ -25,6 +25,13 @@ def test_base_has_the_published_parameters_and_multiplications():
     assert sum(parts.values()) == pytest.approx(gmac, rel=1e-3)
 
 
+def test_egotap_has_the_published_multiplications():
+    parameters, gmac, parts = count("egotap")
+    assert parameters == 169_286_843 - 2 * 513_000 - 1_050_624  # without what is never used
+    assert gmac == pytest.approx(79.287, abs=0.03)  # the release projects empty cells too
+    assert parts == pytest.approx({"estimator": 26.822, "limb estimator": 26.885, "lifter": 25.580}, abs=0.03)
+
+
 def test_small_is_small_and_between_the_others():
     sizes = {name: count(f"egorear-{name}")[:2] for name in ("nano", "small", "base")}
     assert sizes["small"][0] <= 20_000_000

@@ -6,11 +6,16 @@ from torch import nn
 
 from egorear.models.egoposeformer import EgoPoseFormer, EgoPoseFormerConfig
 from egorear.models.egorear import EgoRear, EgoRearConfig, EgoRearOutput
+from egorear.models.egotap import EgoTAP, EgoTAPConfig, EgoTAPOutput
+from egorear.models.egotap_lifter import TAPLifterConfig
+from egorear.models.heatmap_encoders import MapEncoderConfig
 from egorear.models.heatmap_estimator import EncoderConfig
 from egorear.models.lifter import LifterConfig
 from egorear.models.pretrained import load_pretrained, save_pretrained
+from egorear.models.propagation import PropagationConfig
 from egorear.models.refiner import RefinerConfig
 from egorear.models.resnet import ResNetConfig
+from egorear.models.unet import UNetConfig
 
 __all__ = [
     "MODELS",
@@ -19,6 +24,9 @@ __all__ = [
     "EgoRear",
     "EgoRearConfig",
     "EgoRearOutput",
+    "EgoTAP",
+    "EgoTAPConfig",
+    "EgoTAPOutput",
     "load_pretrained",
     "save_pretrained",
 ]
@@ -52,10 +60,31 @@ _SMALL = EgoRearConfig(
     confidence=True,
 )
 
-MODELS: dict[str, tuple[EgoRearConfig | EgoPoseFormerConfig, type[nn.Module]]] = {
+# EgoTAP for a CPU, with the backbone of nano: heatmaps of 32x32, patches of 16x16 as in the paper, an eighth of its
+# transformer's width.
+_TAP_NANO_UNET = UNetConfig(
+    backbone=ResNetConfig(widths=(32, 64, 128, 192), blocks=(1, 1, 2, 2), stem="light"),
+    skips=(32, 48, 64, 96),
+    widths=(32, 48, 64),
+)
+_TAP_NANO = EgoTAPConfig(
+    image_size=128,
+    joint_maps=_TAP_NANO_UNET,
+    limb_maps=_TAP_NANO_UNET,
+    lifter=TAPLifterConfig(
+        encoder=MapEncoderConfig(patches=2, width=128, heads=4, mlp=256, hidden=(192, 96), features=48),
+        limb_hidden=(192, 96),
+        propagation=PropagationConfig(hidden=96),
+        unit_cm=20.0,
+    ),
+)
+
+MODELS: dict[str, tuple[EgoRearConfig | EgoPoseFormerConfig | EgoTAPConfig, type[nn.Module]]] = {
     "egorear-base": (EgoRearConfig(), EgoRear),
     "egorear-small": (_SMALL, EgoRear),
     "egorear-nano": (_NANO, EgoRear),
     "egorear-nano-norefiner": (replace(_NANO, refiner=None), EgoRear),
     "egoposeformer": (EgoPoseFormerConfig(), EgoPoseFormer),
+    "egotap": (EgoTAPConfig(), EgoTAP),
+    "egotap-nano": (_TAP_NANO, EgoTAP),
 }

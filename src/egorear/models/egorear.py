@@ -82,11 +82,11 @@ class EgoRearOutput:
     Features and heatmaps of views that were not present are zero.
     """
 
-    poses: Float[Tensor, "B L J 3"] | None
-    heatmaps_initial: Float[Tensor, "B V K h w"] | None
-    heatmaps_refined: Float[Tensor, "B V K h w"] | None
-    features_initial: Float[Tensor, "B V C h w"]
-    features_refined: Float[Tensor, "B V C h w"] | None
+    poses: Float[Tensor, "B L J 3"] | None = None
+    heatmaps_initial: Float[Tensor, "B V K h w"] | None = None
+    heatmaps_refined: Float[Tensor, "B V K h w"] | None = None
+    features_initial: Float[Tensor, "B V C h w"] | None = None
+    features_refined: Float[Tensor, "B V C h w"] | None = None
     heatmaps_intermediate: tuple[Float[Tensor, "B V K h w"], ...] = ()
     confidence: Float[Tensor, "B J"] | None = None
 

@@ -1,9 +1,9 @@
-"""Published checkpoints of EgoRear and EgoPoseFormer: their variants, and the import of their weights.
+"""Published checkpoints of EgoRear, EgoPoseFormer and EgoTAP: their variants, and the import of their weights.
 
-The renaming to our parameter names is a table in `official_names.py`; loading is strict both ways.
+The renaming to our parameter names is a table in `official_names.py`; loading is strict both ways. EgoTAP's stand in
+`egotap_official.py`.
 """
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,33 +12,24 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from egorear.errors import UserError
-from egorear.geometry.cameras import Scaramuzza
-from egorear.geometry.rig import Rig, ego4view_rw, ego4view_syn
+from egorear.geometry.rig import Rig, ego4view_rw, ego4view_syn, unrealego
 from egorear.models.egoposeformer import EgoPoseFormer, EgoPoseFormerConfig
 from egorear.models.egorear import VIEWS, EgoRear, EgoRearConfig
+from egorear.models.egotap import EgoTAPConfig
+from egorear.models.egotap_official import (
+    EGOTAP_VARIANTS,
+    OfficialHeatmaps,
+    OfficialLifter,
+    egotap_from_official,
+    guess_parts,
+)
 from egorear.models.lifter import LifterConfig
-from egorear.models.official_names import to_our_names
+from egorear.models.official_names import own_copies, to_our_names
 from egorear.models.pretrained import state_difference
 from egorear.models.refiner import RefinerConfig
 
 EGO4VIEW_SIZE, UNREALEGO_SIZE = 872, 1024
 FRONT = VIEWS[:2]
-
-UNREALEGO_CAMERA = Scaramuzza(
-    width=UNREALEGO_SIZE,
-    height=UNREALEGO_SIZE,
-    max_angle=math.radians(95),
-    center=(511.1183388444314, 510.8730105600536),
-    world_to_cam=(
-        541.084422, 133.996745, -53.833198, 60.96083, -24.78051, 12.451492, -30.240511, 26.90122, 116.38499,
-        -133.991117, -141.904687, 184.05592, 107.45616, -125.552875, -55.66342, 44.209519, 18.234651, -6.410899,
-        -2.737066,
-    ),
-    # Only the other direction is published; this is its inverse, fitted to 0.01 px.
-    cam_to_world=(
-        -516.514231, -0.0107406868, 0.00196877506, -1.02830723e-05, 4.69893027e-08, -9.76990628e-11, 8.28216992e-14,
-    ),
-)  # fmt: skip
 
 
 def _refiner(**changes: Any) -> RefinerConfig:
@@ -53,7 +44,7 @@ def _lifter(size: int, **changes: Any) -> LifterConfig:
 _SYN = _lifter(EGO4VIEW_SIZE, syn_anchor_defect=True)
 _RW = _lifter(EGO4VIEW_SIZE)
 
-VARIANTS: dict[str, EgoRearConfig | EgoPoseFormerConfig] = {
+_SINGLE: dict[str, EgoRearConfig | EgoPoseFormerConfig] = {
     "syn4": EgoRearConfig(refiner=_refiner(), lifter=_SYN),
     "rw4": EgoRearConfig(refiner=_refiner(), lifter=_RW),
     "syn2": EgoRearConfig(views=FRONT, refiner=_refiner(), lifter=_SYN),
@@ -67,6 +58,8 @@ VARIANTS: dict[str, EgoRearConfig | EgoPoseFormerConfig] = {
     "heatmap2": EgoRearConfig(views=FRONT, sharing="all", heads="linear", refiner=None, lifter=None),
     "egoposeformer": EgoPoseFormerConfig(lifter=_lifter(UNREALEGO_SIZE, proposal="pooled")),
 }
+VARIANTS: dict[str, EgoRearConfig | EgoPoseFormerConfig | EgoTAPConfig] = {**_SINGLE, **EGOTAP_VARIANTS}
+"""Every published network by its name. A whole EgoTAP is three checkpoints, whose names have a dot."""
 
 
 @dataclass
@@ -115,25 +108,28 @@ class OfficialNetwork(nn.Module):
         return OfficialOutput(poses, out.heatmaps_initial, out.heatmaps_refined, out.features_refined)
 
 
-def from_official(state_dict: dict[str, Tensor], variant: str) -> OfficialNetwork:
+def from_official(state_dict: dict[str, Tensor], variant: str) -> OfficialNetwork | OfficialHeatmaps | OfficialLifter:
     """The network, in eval mode, that reproduces a published checkpoint.
 
     state_dict: tensors under their published names, with or without Lightning's and torch.compile's prefixes.
-    variant: a key of `VARIANTS`.
+    variant: a key of `VARIANTS`, in any case.
 
     Raises:
         UserError: no such variant, or a tensor is missing, unexpected or of another shape.
     """
-    if variant not in VARIANTS:
+    variant = variant.lower()
+    if variant in EGOTAP_VARIANTS:
+        return egotap_from_official(state_dict, variant)
+    if variant not in _SINGLE:
         raise UserError(f"there is no published variant '{variant}', only {', '.join(VARIANTS)}")
-    network = _empty(VARIANTS[variant])
-    ours = _translate(state_dict, VARIANTS[variant])
+    network = _empty(_SINGLE[variant])
+    ours = _translate(state_dict, _SINGLE[variant])
     if problem := state_difference(network.state_dict(), ours):
         raise UserError(f"the checkpoint is not the published network '{variant}': {problem}")
-    network.load_state_dict(ours, assign=True)
+    network.load_state_dict(own_copies(ours), assign=True)
     rig, fixed = None, False
     if variant == "egoposeformer":
-        rig = unrealego_rig()
+        rig = unrealego()
     elif network.lifter is not None:
         fixed = variant.startswith("syn")
         rig = (ego4view_syn() if fixed else ego4view_rw()).select(network.config.views)
@@ -143,17 +139,10 @@ def from_official(state_dict: dict[str, Tensor], variant: str) -> OfficialNetwor
 def guess_variants(state_dict: dict[str, Tensor]) -> list[str]:
     """The variants whose tensors have these names and shapes; several where shapes cannot tell them apart."""
     fitting = []
-    for name, config in VARIANTS.items():
+    for name, config in _SINGLE.items():
         if not state_difference(_empty(config).state_dict(), _translate(state_dict, config)):
             fitting.append(name)
-    return fitting
-
-
-def unrealego_rig() -> Rig:
-    """The stereo fisheye cameras of UnrealEgo; its extrinsics take head-relative points, x ∓ 6 cm."""
-    T_camera_device = torch.eye(4).repeat(2, 1, 1)
-    T_camera_device[:, 0, 3] = torch.tensor((-0.06, 0.06))
-    return Rig("unrealego", dict.fromkeys(FRONT, UNREALEGO_CAMERA), T_camera_device)
+    return fitting or guess_parts(state_dict)
 
 
 def _empty(config: EgoRearConfig | EgoPoseFormerConfig) -> EgoRear | EgoPoseFormer:
@@ -163,8 +152,8 @@ def _empty(config: EgoRearConfig | EgoPoseFormerConfig) -> EgoRear | EgoPoseForm
 
 
 def _translate(state_dict: dict[str, Tensor], config: EgoRearConfig | EgoPoseFormerConfig) -> dict[str, Tensor]:
-    """Our names and layouts, in copies of float32."""
+    """Our names and layouts."""
     ours = to_our_names(state_dict, config.image_size // 4)
     if isinstance(config, EgoPoseFormerConfig):
         ours = {name.removeprefix("estimators.all."): tensor for name, tensor in ours.items()}
-    return {name: t.to(torch.float32 if t.is_floating_point() else t.dtype, copy=True) for name, t in ours.items()}
+    return ours

@@ -2,6 +2,7 @@
 
 import re
 
+import torch
 from torch import Tensor
 
 from egorear.errors import UserError
@@ -92,6 +93,11 @@ def to_our_names(state: dict[str, Tensor], map_size: int) -> dict[str, Tensor]:
             raise UserError(f"the checkpoint holds '{renamed}' twice, the second time as '{name}'")
         ours[renamed] = _relayout(renamed, tensor, map_size)
     return ours
+
+
+def own_copies(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Copies that share no memory with the originals, float32 in place of every floating-point type."""
+    return {name: t.to(torch.float32 if t.is_floating_point() else t.dtype, copy=True) for name, t in state.items()}
 
 
 def _rename(name: str) -> str:

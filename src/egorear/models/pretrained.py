@@ -17,12 +17,14 @@ from egorear.errors import UserError
 from egorear.files import atomic_write, read_json, write_json
 from egorear.models.egoposeformer import EgoPoseFormer, EgoPoseFormerConfig
 from egorear.models.egorear import EgoRear, EgoRearConfig
+from egorear.models.egotap import EgoTAP, EgoTAPConfig
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 LARGEST_SIZE = 2**14  # of any width or count in a configuration: more would never finish being built
 CLASSES: dict[str, tuple[type, type[nn.Module]]] = {
     "EgoRear": (EgoRearConfig, EgoRear),
     "EgoPoseFormer": (EgoPoseFormerConfig, EgoPoseFormer),
+    "EgoTAP": (EgoTAPConfig, EgoTAP),
 }
 
 
@@ -47,7 +49,7 @@ def save_pretrained(model: nn.Module, folder: str | Path, half: bool = False) ->
     write_json(folder / CONFIG, config)
 
 
-def load_pretrained(folder: str | Path) -> EgoRear | EgoPoseFormer:
+def load_pretrained(folder: str | Path) -> EgoRear | EgoPoseFormer | EgoTAP:
     """The network that `save_pretrained` wrote, float32, on the CPU, in eval mode.
 
     Raises:
