@@ -10,7 +10,7 @@ from egorear.models import MODELS
 from egorear.training.cli import StageCLI
 
 ROOT = Path(__file__).parents[2] / "configs"
-FOLDERS = ("ego4view_rw", "ego4view_syn", "nano", "small")
+FOLDERS = ("ego4view_rw", "ego4view_syn", "egocap", "egotap_nano", "nano", "small", "unrealego")
 CONFIGS = sorted(path for folder in FOLDERS for path in (ROOT / folder).glob("*.yaml"))
 
 
@@ -55,3 +55,18 @@ def test_earlier_stages_train_parts_of_the_same_network(folder: str) -> None:
 def test_the_official_pose_stage_is_the_papers_network() -> None:
     network = build(ROOT / "ego4view_syn" / "pose.yaml").model.network
     assert sum(p.numel() for p in network.parameters()) == 126_047_857
+
+
+@pytest.mark.parametrize(("folder", "name"), [("unrealego", "egotap"), ("egotap_nano", "egotap-nano")])
+def test_the_stages_of_egotap_train_the_network_of_the_package(folder: str, name: str) -> None:
+    whole = MODELS[name][0]
+    missing = {"joint_maps": ("limb_maps", "lifter"), "limb_maps": ("joint_maps", "lifter"), "lifter": ()}
+    for stage, absent in missing.items():
+        config = build(ROOT / folder / f"{stage}.yaml").model.network.config
+        assert replace(config, origin="device") == replace(whole, **dict.fromkeys(absent)), stage
+
+
+def test_the_official_egotap_has_the_published_size() -> None:
+    network = build(ROOT / "egocap" / "lifter.yaml").model.network
+    # What the published networks hold but never use: two classifiers, a class token and a pooler.
+    assert sum(p.numel() for p in network.parameters()) == 169_246_913 - 2 * 513_000 - 1_050_624

@@ -2,9 +2,11 @@
 
 import argparse
 import logging
+import re
 import sys
 import warnings
 from argparse import ArgumentError
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from egorear.errors import UserError
 from egorear.files import check_writable
+from egorear.models.egorear import EgoRearConfig
+from egorear.models.egotap import EgoTAPConfig
 from egorear.models.pretrained import save_pretrained
 from egorear.training.checkpoints import RunCheckpoints, SafeCheckpointIO
 from egorear.training.data import FrameData
@@ -52,8 +56,10 @@ class StageCLI(LightningCLI):
             help="checkpoint to continue from or to judge; 'last': the newest of this run, if there is one",
         )  # fmt: skip
         parser.add_argument("--checkpoint_every_n_steps", type=int, default=500, help="how often last.ckpt is written")
-        parser.link_arguments("model.network.views", "data.views")
-        parser.link_arguments("model.network.image_size", "data.image_size")
+        for field in ("views", "image_size"):
+            parser.link_arguments(
+                (f"model.network.{field}", "model.egotap"), f"data.{field}", compute_fn=_of_the_network(field)
+            )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         try:
@@ -62,10 +68,16 @@ class StageCLI(LightningCLI):
                 warnings.simplefilter("ignore")
                 super().parse_arguments(parser, args)
         except ArgumentError as error:
-            told = " ".join(f"{_file_of(error, parser, args)}{error}".split())
+            told = " ".join(f"{_file_of(error, parser, args)}{_sentence(str(error))}".split())
             raise UserError(told) from error
         except UnicodeDecodeError as error:
             raise UserError(f"the configuration is not a text file: {error}") from error
+
+    def instantiate_classes(self) -> None:
+        try:
+            super().instantiate_classes()
+        except ValueError as error:  # jsonargparse's, around what a part of the network that may be null has refused
+            raise error.__cause__ if isinstance(error.__cause__, UserError) else error from None
 
     def before_instantiate_classes(self) -> None:
         self.folder = Path(self.config["trainer"]["default_root_dir"] or "runs")
@@ -86,13 +98,12 @@ class StageCLI(LightningCLI):
         """The configured trainer with our checkpoints, CSV log, and plain progress where there is no terminal."""
         config = self.config_init["trainer"]
         folder = self.folder
-        poses = self.model.network.lifter is not None
-        maps = "refined" if self.model.network.config.refiner is not None else "initial"
+        judged_by = _judged_by(self.model.network.config)
         callbacks = [
             RunCheckpoints(
                 folder / "checkpoints",
                 self.config_init["checkpoint_every_n_steps"],
-                "val/mpjpe_mm" if poses else f"val/heatmap_mse_{maps}",
+                f"val/{judged_by}",
             ),
             *(config.callbacks or []),
         ]
@@ -147,13 +158,54 @@ def run(name: str, argv: list[str]) -> int:
             raise UserError(f"the run in {cli.folder} stopped, its last checkpoint is whole: {error}") from error
     if name == "fit" and trainer.is_global_zero:
         save_pretrained(cli.model.answer, cli.folder / "model")
+        if data.rig is not None:
+            data.rig.save(cli.folder / "model" / "rig.json")  # other rigs' images are re-rendered to it
         print(f"trained {trainer.global_step} steps; network in {cli.folder / 'model'}")
     return 0
+
+
+def _of_the_network(field: str) -> Callable[[Any, Any], Any]:
+    """The field of EgoTAP's configuration where that is given, else of EgoRear's."""
+
+    def chosen(of_network: Any, egotap: Any) -> Any:
+        # Not built yet: jsonargparse holds the fields in a namespace beside the name of the class.
+        return of_network if egotap is None else getattr(egotap.init_args, field)
+
+    return chosen
+
+
+def _judged_by(config: EgoRearConfig | EgoTAPConfig) -> str:
+    """The figure of the validation by which the best weights are kept."""
+    if config.lifter is not None:
+        return "mpjpe_mm"
+    if isinstance(config, EgoTAPConfig):
+        if config.egorear is None:
+            return "limb_mse" if config.joint_maps is None else "heatmap_mse_initial"
+        config = config.egorear
+    return "heatmap_mse_initial" if config.refiner is None else "heatmap_mse_refined"
 
 
 @rank_zero_only
 def _tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
+
+
+TRIED = ("Does not validate against", "Subtypes:", "Errors:", "Problem with given", "Given value", "Expected a path")
+
+
+def _sentence(error: str) -> str:
+    """What jsonargparse says of a part that may also be left out (null), without the tree of types that it tried: the
+    field by its whole path, and what is wrong with it."""
+    if "Union subtypes" not in error:
+        return error
+    keys, reasons = [], []
+    for line in error.splitlines():
+        text = line.strip().removeprefix("- ")
+        if found := re.fullmatch(r'Parser key "(.+)":', text):
+            keys.append(found[1])
+        elif text and not text.startswith(TRIED) and "NoneType" not in text:
+            reasons.append(text)
+    return f"'{'.'.join(keys)}': {'; '.join(reasons)}"
 
 
 def _file_of(error: ArgumentError, parser: LightningArgumentParser, args: list[str]) -> str:

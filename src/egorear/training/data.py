@@ -16,6 +16,7 @@ from egorear.datasets.frames import FrameDataset, FrameStream
 from egorear.datasets.opening import open_dataset
 from egorear.datasets.sample import Sample
 from egorear.errors import UserError
+from egorear.geometry.rig import Rig
 from egorear.training.batches import EndlessLoader, EpochBatches, shares
 from egorear.training.memory import MemoryDataset
 from egorear.training.place import Place, place_of
@@ -60,6 +61,11 @@ class FrameData(LightningDataModule):
         self.stream = stream
         self._opened: dict[str, FrameDataset] = {}
         self._start, self._order_then = Place(0, 0, 0), {}
+
+    @property
+    def rig(self) -> Rig | None:
+        """The cameras of the frames, at their calibrated size; None before a split has been opened."""
+        return next((data.rig for data in self._opened.values()), None)
 
     def check(self, *splits: str, ranks: int = 1) -> None:
         """Opens what will be needed: bad input is told before processes are started and long work begins.

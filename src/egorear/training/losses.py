@@ -1,4 +1,7 @@
-"""What a network is told about its heatmaps and poses: one weighted term for each thing it puts out."""
+"""What a network is told about its heatmaps and poses: one weighted term for each thing it puts out.
+
+In every skeleton the root, joint 0, is the only joint without heatmap; limb k joins joint k + 1 and its parent.
+"""
 
 from dataclasses import dataclass
 
@@ -8,26 +11,43 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from egorear.datasets.sample import Sample
-from egorear.geometry.skeleton import EGO4VIEW, HEATMAP_JOINTS
-from egorear.heatmaps import gaussian_heatmaps, soft_argmax, stamped_heatmaps
+from egorear.errors import UserError
+from egorear.geometry.skeleton import EGO4VIEW, Skeleton
+from egorear.heatmaps import (
+    gaussian_heatmaps,
+    limb_angle,
+    limb_curve_maps,
+    limb_lengths,
+    limb_maps,
+    limb_points,
+    published_joint_heatmaps,
+    published_limb_maps,
+    soft_argmax,
+    stamped_heatmaps,
+)
 from egorear.models.attention import only_present
 from egorear.models.confidence import CONFIDENT_M
 from egorear.models.egorear import EgoRearOutput
+from egorear.models.egotap import EgoTAPConfig, EgoTAPOutput
 
-CALIBRATED_SIZE = 872  # of Ego4View's images, in whose pixels the official heatmaps are defined
-HEATMAP_INDEX = [EGO4VIEW.index(name) for name in HEATMAP_JOINTS]
+CALIBRATED_SIZE = 872  # of Ego4View's images, in whose pixels EgoRear's official heatmaps are defined
+UNREALEGO_SIZE = 1024  # the same for EgoTAP's
+LIMB_POINTS = 5  # along a limb, joined by straight lines: under a fisheye it is a curve (docs/limb_maps.md)
 SHARPNESS = 20.0  # of the softmax that finds a peak: a true peak of 1 outweighs a thousand empty pixels
 
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weights and targets; the defaults are the official recipe.
+    """Weights and targets; the defaults are EgoRear's official recipe. A weight of 0 leaves a term out.
 
     heatmap: of the heatmaps' MSE, summed over views, initial and refined alike. The release's third stage takes the
     mean row-wise L2 norm there (its pose criterion, applied to heatmaps); we keep the MSE of the paper.
+    limbs: of the limb heatmaps' squared error, each limb's divided by its length in heatmap pixels, summed over views
+    (EgoTAP; official: 1).
     pose: of the MPJPE in centimetres, summed over the proposal and its refinements.
-    sigma: None stamps the official 7x7 targets at whole pixels; a number makes sub-pixel Gaussians of that
-    deviation in heatmap pixels.
+    cosine: of the negative sum over the bones of the cosine between predicted and true bone (EgoTAP; official: 0.001).
+    sigma: None makes the targets of the published recipes at whole pixels, EgoRear's or EgoTAP's as the network is; a
+    number makes sub-pixel Gaussians of that deviation in heatmap pixels, and limbs as the curves that the lens sees.
     foreground: a pixel counts 1 + foreground x target. A joint covers 6 of a nano heatmap's 1024 pixels; with all
     alike, predicting zero is a good answer for the first thousands of steps.
     joints_2d: of the distance (as a part of the image's width) between a visible joint and the softmax-weighted mean
@@ -37,29 +57,39 @@ class LossConfig:
     """
 
     heatmap: float = 10.0
+    limbs: float = 1.0
     pose: float = 0.1
+    cosine: float = 0.0
     sigma: float | None = None
     foreground: float = 0.0
     joints_2d: float = 0.0
     confidence: float = 0.1
 
 
-def loss_terms(output: EgoRearOutput, sample: Sample, config: LossConfig) -> dict[str, Float[Tensor, ""]]:
-    """The weighted terms whose sum a stage minimises, by name; only those of outputs that exist."""
+def loss_terms(
+    output: EgoRearOutput, sample: Sample, config: LossConfig, egotap: EgoTAPConfig | None = None
+) -> dict[str, Float[Tensor, ""]]:
+    """The weighted terms whose sum a stage minimises, by name; only those of outputs that exist.
+
+    egotap: its configuration, if the network is EgoTAP's.
+    """
     terms = {}
     maps = {"initial": output.heatmaps_initial, "refined": output.heatmaps_refined}
     maps |= {f"intermediate{i}": heatmaps for i, heatmaps in enumerate(output.heatmaps_intermediate)}
     maps = {name: heatmaps.float() for name, heatmaps in maps.items() if heatmaps is not None}
-    if maps:
+    if maps and (config.heatmap or config.joints_2d):
         size = next(iter(maps.values())).shape[-1]
-        target = only_present(heatmap_targets(sample, size, config.sigma), sample.present)
+        target = only_present(heatmap_targets(sample, size, config.sigma, egotap is not None), sample.present)
         place, seen = heatmap_positions(sample)
         seen = only_present(seen, sample.present)
-    for name, heatmaps in maps.items():
-        terms[f"heatmaps_{name}"] = config.heatmap * heatmap_loss(heatmaps, target, config.foreground)
-        if config.joints_2d:
-            terms[f"joints_2d_{name}"] = config.joints_2d * joints_2d_loss(heatmaps, place, seen)
-    if output.poses is not None:
+        for name, heatmaps in maps.items():
+            if config.heatmap:
+                terms[f"heatmaps_{name}"] = config.heatmap * heatmap_loss(heatmaps, target, config.foreground)
+            if config.joints_2d:
+                terms[f"joints_2d_{name}"] = config.joints_2d * joints_2d_loss(heatmaps, place, seen)
+    if egotap is not None:
+        terms |= _egotap_terms(output, sample, config, egotap)
+    elif output.poses is not None:
         terms["poses"] = config.pose * 100 * pose_loss(output.poses.float(), sample.joints)
     if output.poses is not None and output.confidence is not None:
         terms["confidence"] = config.confidence * confidence_loss(
@@ -68,15 +98,77 @@ def loss_terms(output: EgoRearOutput, sample: Sample, config: LossConfig) -> dic
     return terms
 
 
-def heatmap_targets(sample: Sample, size: int, sigma: float | None) -> Float[Tensor, "B V K h w"]:
+def _egotap_terms(
+    output: EgoRearOutput, sample: Sample, config: LossConfig, egotap: EgoTAPConfig
+) -> dict[str, Float[Tensor, ""]]:
+    terms = {}
+    skeleton = egotap.joints
+    if isinstance(output, EgoTAPOutput) and output.limb_maps is not None and config.limbs:
+        found = output.limb_maps.float()
+        target, lengths = limb_targets(sample, found.shape[-1], config.sigma, skeleton)
+        target = only_present(target, sample.present)
+        terms["limbs"] = config.limbs * limb_loss(found, target, lengths, config.foreground)
+    if output.poses is not None:
+        scored = list(skeleton.groups["all"])
+        truth = true_poses(sample, egotap.origin)
+        poses = output.poses.float()
+        terms["poses"] = config.pose * 100 * pose_loss(poses[:, :, scored], truth[:, scored])
+        if config.cosine:
+            terms["cosine"] = -config.cosine * bone_cosine(poses[:, -1], truth, skeleton)
+    return terms
+
+
+def true_poses(sample: Sample, origin: str) -> Float[Tensor, "B J 3"]:
+    """The joints (m) relative to the device or to the "pelvis".
+
+    Raises:
+        UserError: the data do not tell where the pelvis is.
+    """
+    if origin == "device":
+        return sample.joints
+    if sample.pelvis is None:
+        raise UserError(
+            "'origin' is 'pelvis' but these data do not tell where the pelvis is (UnrealEgo's do): take 'device'"
+        )
+    return sample.joints - sample.pelvis[..., None, :]
+
+
+def heatmap_targets(sample: Sample, size: int, sigma: float | None, egotap: bool = False) -> Float[Tensor, "B V K h w"]:
     """Targets with peak 1 on the batch's device; zero for a joint outside the image.
 
-    sigma: see `LossConfig`.
+    sigma: see `LossConfig`. egotap: of the two published forms take EgoTAP's, not EgoRear's.
     """
     place, seen = heatmap_positions(sample)
+    if sigma is None and egotap:
+        return published_joint_heatmaps(place * UNREALEGO_SIZE - 0.5, size, UNREALEGO_SIZE)
     if sigma is None:
         return stamped_heatmaps(place * CALIBRATED_SIZE - 0.5, CALIBRATED_SIZE, size)
     return gaussian_heatmaps(place * size - 0.5, size, size, sigma) * seen[..., None, None]
+
+
+def limb_targets(
+    sample: Sample, size: int, sigma: float | None, skeleton: Skeleton
+) -> tuple[Float[Tensor, "B V 2 K h w"], Float[Tensor, "B V K"]]:
+    """EgoTAP's limb heatmaps, the cosine and the sine channel of each limb, and the limbs' lengths in heatmap pixels.
+
+    The channels are the limb drawn in the image, times cosine and sine of its angle to the image plane. The published
+    targets (sigma None) draw straight lines, and take the first view's angle for all views.
+    """
+    parents, children = list(skeleton.parents[1:]), list(range(1, len(skeleton)))
+    height, width = sample.images.shape[-2:]
+    place = (sample.joints_2d + 0.5) / sample.joints_2d.new_tensor((width, height))
+    ends = [place[..., index, :] * UNREALEGO_SIZE - 0.5 for index in (parents, children)]
+    lengths = limb_lengths(ends[0], ends[1], UNREALEGO_SIZE, size)
+    in_camera = sample.rig.to_camera(sample.joints)
+    angles = limb_angle(in_camera[..., parents, :], in_camera[..., children, :])
+    if sigma is None:
+        lines = published_limb_maps(ends[0], ends[1], size, UNREALEGO_SIZE)
+        return limb_maps(lines, angles[:, :1].expand_as(angles)), lengths
+    points = limb_points(sample.joints[:, parents], sample.joints[:, children], LIMB_POINTS)
+    pixels, seen = sample.rig.project(points.flatten(1, 2))
+    split = (len(children), LIMB_POINTS)
+    lines = limb_curve_maps(pixels.unflatten(2, split), seen.unflatten(2, split), width, size, sigma)
+    return limb_maps(lines, angles), lengths
 
 
 def heatmap_positions(sample: Sample) -> tuple[Float[Tensor, "B V K 2"], Bool[Tensor, "B V K"]]:
@@ -84,7 +176,7 @@ def heatmap_positions(sample: Sample) -> tuple[Float[Tensor, "B V K 2"], Bool[Te
     are inside, occluded or not."""
     height, width = sample.images.shape[-2:]
     size = sample.joints_2d.new_tensor((width, height))
-    place = (sample.joints_2d[..., HEATMAP_INDEX, :] + 0.5) / size
+    place = (sample.joints_2d[..., 1:, :] + 0.5) / size
     return place, ((place >= 0) & (place < 1)).all(dim=-1)
 
 
@@ -96,6 +188,32 @@ def heatmap_loss(
     if foreground:
         error = error * (1 + foreground * target)
     return error.mean(dim=(0, 2, 3, 4)).sum()
+
+
+def limb_loss(
+    found: Float[Tensor, "B V 2 K h w"],
+    target: Float[Tensor, "B V 2 K h w"],
+    lengths: Float[Tensor, "B V K"],
+    foreground: float = 0.0,
+) -> Float[Tensor, ""]:
+    """Mean squared error per view, each limb's divided by its length, summed over views; `foreground` as in
+    `LossConfig`, where a limb's target is the drawn limb itself."""
+    error = (found - target).square().sum(dim=2) / 2
+    if foreground:
+        error = error * (1 + foreground * target.norm(dim=2))
+    return (error.mean(dim=(-2, -1)) / lengths).mean(dim=(0, 2)).sum()
+
+
+def bone_cosine(
+    poses: Float[Tensor, "B J 3"], joints: Float[Tensor, "B J 3"], skeleton: Skeleton = EGO4VIEW
+) -> Float[Tensor, ""]:
+    """Cosine between predicted and true bones, summed over the bones between scored joints, averaged over the batch
+    (EgoTAP, supplement; facts: COS)."""
+    scored = set(skeleton.groups["all"])
+    pairs = [(p, j) for j, p in enumerate(skeleton.parents) if p != j and {p, j} <= scored]
+    parents, children = (list(index) for index in zip(*pairs, strict=True))
+    predicted, true = (each[:, children] - each[:, parents] for each in (poses, joints))
+    return F.cosine_similarity(predicted, true, dim=-1).sum(dim=-1).mean()
 
 
 def joints_2d_loss(

@@ -23,7 +23,6 @@ from torch.utils.data import DataLoader, Dataset
 from egorear.datasets.frames import FrameDataset
 from egorear.datasets.sample import Sample
 from egorear.errors import UserError
-from egorear.geometry.skeleton import EGO4VIEW
 
 BLOCK = 64  # frames decoded at a time
 
@@ -49,6 +48,8 @@ class MemoryDataset(Dataset[Sample]):
             torch.from_numpy(np.load(folder / f"{name}.npy"))
             for name in ("joints", "joints_2d", "visible", "transforms")
         )
+        pelvis = folder / "pelvis.npy"  # only where the dataset tells it
+        self.pelvis = torch.from_numpy(np.load(pelvis)) if pelvis.exists() else None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -65,6 +66,7 @@ class MemoryDataset(Dataset[Sample]):
             visible=self.visible[index],
             rig=replace(self.rig, T_camera_device=self.transforms[index]),
             name=[self.names[i] for i in indices],
+            pelvis=None if self.pelvis is None else self.pelvis[index],
         )
 
     @staticmethod
@@ -99,18 +101,7 @@ def _decode(source: FrameDataset, folder: Path, workers: int) -> None:
                 f"the cache {folder.parent} needs {needed / 2**30:.1f} GiB for '{source.split}' but its disk has "
                 f"{free / 2**30:.1f} GiB left; give another --data.cache or set --data.in_memory=false"
             )
-
-        def array(name: str, dtype: str, *shape: int) -> np.memmap:
-            return open_memmap(unfinished / f"{name}.npy", "w+", dtype, (frames, *shape))
-
-        joints = len(EGO4VIEW)
-        arrays = {
-            "images": array("images", "u1", views, height, width, 3),
-            "joints": array("joints", "f4", joints, 3),
-            "joints_2d": array("joints_2d", "f4", views, joints, 2),
-            "visible": array("visible", "?", views, joints),
-            "transforms": array("transforms", "f4", views, 4, 4),
-        }
+        arrays: dict[str, np.memmap] = {}
         loader = DataLoader(source, BLOCK, num_workers=workers, collate_fn=Sample.stack)
         console = Console(file=sys.stderr)
         with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
@@ -119,8 +110,15 @@ def _decode(source: FrameDataset, folder: Path, workers: int) -> None:
             start = 0
             for batch in progress.track(loader, description=f"decoding '{source.split}'"):
                 stop = start + len(batch.joints)
-                for name, values in _parts(batch).items():
-                    arrays[name][start:stop] = values.numpy()
+                parts = {name: values.numpy() for name, values in _parts(batch).items()}
+                if not arrays:
+                    for name, values in parts.items():
+                        path, shape = unfinished / f"{name}.npy", (frames, *values.shape[1:])
+                        arrays[name] = open_memmap(path, "w+", values.dtype, shape)
+                if parts.keys() != arrays.keys():
+                    raise UserError(f"{source.root}: only some frames of split '{source.split}' tell the pelvis")
+                for name, values in parts.items():
+                    arrays[name][start:stop] = values
                 start = stop
         for values in arrays.values():
             values.flush()
@@ -134,10 +132,11 @@ def _decode(source: FrameDataset, folder: Path, workers: int) -> None:
 
 
 def _parts(batch: Sample) -> dict[str, Tensor]:
-    return {
+    parts = {
         "images": batch.images.movedim(-3, -1),
         "joints": batch.joints,
         "joints_2d": batch.joints_2d,
         "visible": batch.visible,
         "transforms": batch.rig.T_camera_device.float(),
     }
+    return parts if batch.pelvis is None else {**parts, "pelvis": batch.pelvis}

@@ -11,14 +11,23 @@ from egorear.errors import UserError
 class Schedule:
     """A factor of the learning rate for every step; the defaults are the official recipe.
 
-    warmup_steps: the factor first rises linearly from 0 to 1.
+    warmup_steps, warmup_epochs: the factor first rises linearly from 0 to 1, for so many steps and epochs together.
     decay: "epochs" multiplies by 0.1 after each of the `milestones` (epochs); "cosine" falls to zero at the last
-    step, for runs counted in steps (`trainer.max_steps`).
+    step, for runs counted in steps (`trainer.max_steps`); "linear" falls in equal steps, one an epoch, from the
+    `milestones[0]`th on, and would reach zero after `milestones[1]` (EgoTAP's heatmap networks).
     """
 
     warmup_steps: int = 500
-    decay: Literal["epochs", "cosine"] = "epochs"
+    warmup_epochs: float = 0.0
+    decay: Literal["epochs", "cosine", "linear"] = "epochs"
     milestones: tuple[int, ...] = (8, 10)
+
+    def __post_init__(self) -> None:
+        if self.decay == "linear" and (len(self.milestones) != 2 or self.milestones[0] >= self.milestones[1]):
+            raise UserError(
+                f"'schedule.milestones' is {list(self.milestones)} but a linear decay needs two: the first epoch that "
+                "is slower and the one at which nothing would be left"
+            )
 
     def factor(self, step: int, steps_per_epoch: float, total_steps: float) -> float:
         """The factor at an optimizer step, counted from 0.
@@ -26,10 +35,15 @@ class Schedule:
         Raises:
             UserError: the cosine has no end, because `total_steps` is infinite.
         """
-        warmup = min(1.0, (step + 1) / max(1, self.warmup_steps))
+        rise = self.warmup_steps + (self.warmup_epochs * steps_per_epoch if self.warmup_epochs else 0.0)
+        warmup = min(1.0, (step + 1) / max(1.0, rise))
         if self.decay == "epochs":
             return warmup * 0.1 ** sum(step >= epoch * steps_per_epoch for epoch in self.milestones)
+        if self.decay == "linear":
+            first, last = self.milestones
+            epoch = step // max(1, round(steps_per_epoch))
+            return warmup * min(1.0, max(0.0, (last - epoch) / (last - first + 1)))
         if not math.isfinite(total_steps):
             raise UserError("the cosine schedule needs an end: set 'trainer.max_steps' or 'trainer.max_epochs'")
-        progress = (step - self.warmup_steps) / max(1.0, total_steps - self.warmup_steps)
+        progress = (step - rise) / max(1.0, total_steps - rise)
         return warmup * 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, progress))))

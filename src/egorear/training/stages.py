@@ -1,8 +1,9 @@
-"""One training stage of EgoRear: a network, what is frozen in it, and the loss of what it puts out.
+"""One training stage of EgoRear or EgoTAP: a network, what is frozen in it, and the loss of what it puts out.
 
-The three stages of the paper are one module with three configurations (`configs/ego4view_syn`): a network without
+The three stages of EgoRear are one module with three configurations (`configs/ego4view_syn`): a network without
 refiner and lifter learns heatmaps; one with a refiner but no lifter learns to refine them, its estimators frozen;
-the whole network learns poses.
+the whole network learns poses. Those of EgoTAP too (`configs/unrealego`): joint heatmaps, limb heatmaps, and poses
+from both, frozen.
 """
 
 import copy
@@ -22,11 +23,12 @@ from egorear.metrics.heatmap import HeatmapMSE
 from egorear.metrics.pose import MPJPE, PAMPJPE
 from egorear.models.attention import only_present
 from egorear.models.egorear import EgoRear, EgoRearConfig, EgoRearOutput
+from egorear.models.egotap import EgoTAP, EgoTAPConfig, EgoTAPOutput
 from egorear.models.images import normalize
 from egorear.models.pretrained import state_difference
 from egorear.training.augmentation import Augmentation
 from egorear.training.initial import load_parts
-from egorear.training.losses import LossConfig, heatmap_targets, loss_terms
+from egorear.training.losses import LossConfig, heatmap_targets, limb_targets, loss_terms, true_poses
 from egorear.training.schedule import Schedule
 
 FINITE_CHECK_STEPS = 20  # looking at a loss makes a GPU wait: only every so many steps
@@ -34,18 +36,20 @@ FINITE_CHECK_STEPS = 20  # looking at a loss makes a GPU wait: only every so man
 
 @dataclass(frozen=True)
 class AdamWConfig:
-    """The optimizer. weight_decay spares biases and the parameters of norms."""
+    """The optimizer. weight_decay spares biases and the parameters of norms; without any, it is Adam."""
 
     lr: float = 1e-3
     weight_decay: float = 5e-4
+    eps: float = 1e-8
 
 
 class Stage(LightningModule):
     """Trains `network` on batches of `Sample`.
 
-    network: what to build, hence what to learn. loss, optimizer, schedule: see there.
+    network: what to build, hence what to learn. egotap: build this network of EgoTAP instead.
+    loss, optimizer, schedule: see there.
     frozen: parts of the network ("estimators") that keep their parameters and BatchNorm statistics.
-    (The release leaves the frozen estimators in train mode, so that their statistics drift; we do not.)
+    (The releases of both leave frozen estimators in train mode, so that their statistics drift; we do not.)
     init_from: checkpoints or folders of earlier stages, whose parts are taken over (`initial.load_parts`).
     augmentation: of the training images; None for the official recipe.
     ema_decay: keep an exponential average of the weights, which is validated and exported instead.
@@ -58,7 +62,8 @@ class Stage(LightningModule):
 
     def __init__(
         self,
-        network: EgoRearConfig = EgoRearConfig(),  # noqa: B008 (frozen, as the next three)
+        network: EgoRearConfig = EgoRearConfig(),  # noqa: B008 (frozen, as the others)
+        egotap: EgoTAPConfig | None = None,
         loss: LossConfig = LossConfig(),  # noqa: B008
         optimizer: AdamWConfig = AdamWConfig(),
         schedule: Schedule = Schedule(),  # noqa: B008
@@ -75,7 +80,8 @@ class Stage(LightningModule):
         self.loss, self.optimizer, self.schedule = loss, optimizer, schedule
         self.frozen, self.augmentation, self.ema_decay = frozen, augmentation, ema_decay
         self.channels_last = channels_last
-        self.network = EgoRear(network)
+        self.egotap = egotap
+        self.network: EgoRear | EgoTAP = EgoRear(network) if egotap is None else EgoTAP(egotap)
         for source in init_from:
             load_parts(self.network, source)
         for name in frozen:
@@ -89,11 +95,11 @@ class Stage(LightningModule):
         if compile:
             self.network.compile()
         self.mpjpe_mm, self.pa_mpjpe_mm = MPJPE(), PAMPJPE()
-        self.mse_initial, self.mse_refined = HeatmapMSE(), HeatmapMSE()
+        self.mse_initial, self.mse_refined, self.mse_limbs = HeatmapMSE(), HeatmapMSE(), HeatmapMSE()
         self.train()  # Lightning does not call this before the first step
 
     @property
-    def answer(self) -> EgoRear:
+    def answer(self) -> EgoRear | EgoTAP:
         """The network to validate, test and export."""
         return self.network if self.average is None else self.average
 
@@ -118,7 +124,8 @@ class Stage(LightningModule):
             images = normalize(batch.images)
         else:
             images, batch = self.augmentation(batch)
-        terms = loss_terms(self.network(self._in_format(images), batch.rig, batch.present), batch, self.loss)
+        output = self.network(self._in_format(images), batch.rig, batch.present)
+        terms = loss_terms(output, batch, self.loss, self.egotap)
         loss = torch.stack(list(terms.values())).sum()
         if batch_idx % FINITE_CHECK_STEPS == 0 and not loss.isfinite():
             raise UserError(
@@ -148,7 +155,7 @@ class Stage(LightningModule):
         learned = [p for p in self.network.parameters() if p.requires_grad]
         matrices = {"params": [p for p in learned if p.ndim > 1], "weight_decay": self.optimizer.weight_decay}
         vectors = {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0}
-        optimizer = torch.optim.AdamW([matrices, vectors], lr=self.optimizer.lr)
+        optimizer = torch.optim.AdamW([matrices, vectors], lr=self.optimizer.lr, eps=self.optimizer.eps)
         self.trainer.fit_loop.setup_data()  # only then is the number of batches known
         per_epoch = self.trainer.num_training_batches / self.trainer.accumulate_grad_batches
         total_steps = float(self.trainer.estimated_stepping_batches)
@@ -171,12 +178,22 @@ class Stage(LightningModule):
         }
         for name, (heatmaps, metric) in maps.items():
             if heatmaps is not None:
-                target = only_present(heatmap_targets(batch, heatmaps.shape[-1], self.loss.sigma), batch.present)
+                target = heatmap_targets(batch, heatmaps.shape[-1], self.loss.sigma, self.egotap is not None)
+                target = only_present(target, batch.present)
                 metric.update(heatmaps.float(), target)
                 self.log(f"{split}/heatmap_mse_{name}", metric, batch_size=len(batch.joints))
+        if isinstance(output, EgoTAPOutput) and output.limb_maps is not None and self.egotap is not None:
+            limbs = output.limb_maps.float()
+            target, _ = limb_targets(batch, limbs.shape[-1], self.loss.sigma, self.egotap.joints)
+            self.mse_limbs.update(limbs.flatten(2, 3), only_present(target, batch.present).flatten(2, 3))
+            self.log(f"{split}/limb_mse", self.mse_limbs, batch_size=len(batch.joints))
         if output.poses is not None:
+            origin, scored = "device", list(range(batch.joints.shape[-2]))
+            if self.egotap is not None:
+                origin, scored = self.egotap.origin, list(self.egotap.joints.groups["all"])
+            pose, truth = output.poses[:, -1, scored].float(), true_poses(batch, origin)[:, scored]
             for name, metric in {"mpjpe_mm": self.mpjpe_mm, "pa_mpjpe_mm": self.pa_mpjpe_mm}.items():
-                metric.update(output.poses[:, -1].float(), batch.joints)
+                metric.update(pose, truth)
                 self.log(f"{split}/{name}", metric, prog_bar=True, batch_size=len(batch.joints))
 
 
