@@ -28,10 +28,10 @@ def test_the_report_alone_trains_nothing(done: Path, capsys: pytest.CaptureFixtu
     command = ["study", str(SHIPPED), "--size", "smoke", "--out", str(done), "--report-only"]
     assert main([*command, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["cells"] == [1, 14]
+    assert told["cells"] == [1, 22]
     assert told["tables"]["table3"][0]["MPJPE, mm"]["value"] == pytest.approx(100.0)
     assert main(command) == 0
-    assert "1 of 14 cells are done" in capsys.readouterr().out
+    assert "1 of 22 cells are done" in capsys.readouterr().out
     assert not (done / "stages").exists()
 
 
@@ -64,7 +64,7 @@ def test_the_whole_matrix_in_smoke_size(mode: str, tmp_path: Path, capsys: pytes
     command = ["study", str(SHIPPED), "--mode", mode, "--size", "smoke", "--out", str(tmp_path), "--json"]
     assert main(command) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["cells"] == [14, 14]
+    assert told["cells"] == [22, 22]
     assert (told["test_frames"], told["test_recordings"]) == (20, 2)
     assert told["rendered"]
     for path in tmp_path.glob("cells/*/seed_1"):

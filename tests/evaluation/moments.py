@@ -3,6 +3,7 @@
 import numpy as np
 
 from egorear.geometry.rig import Rig, ego4view_syn
+from egorear.geometry.skeleton import EGO4VIEW
 
 
 class Moments:
@@ -11,6 +12,7 @@ class Moments:
 
     def __init__(self, lengths: list[int]) -> None:
         self.rig = ego4view_syn()
+        self.skeleton = EGO4VIEW
         self._names = [f"anna/{sequence}/{i}" for sequence, length in enumerate(lengths) for i in range(length)]
         self.read: list[tuple[int, str]] = []
         self.truth_m = np.random.default_rng(0).uniform(-1, 1, (len(self._names), 16, 3))

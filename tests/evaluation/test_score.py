@@ -22,6 +22,7 @@ class Truth:
     """Frames in memory: the first half walks, the rest tells no action."""
 
     names = [f"anna/1/{index}" for index in range(FRAMES)]  # noqa: RUF012
+    skeleton = EGO4VIEW
 
     def __init__(self):
         self.poses = np.random.default_rng(0).uniform(-1, 1, (FRAMES, 16, 3))

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--faults", action="store_true", help="or: what lost, late, turned … cameras cost a network")
     parser.add_argument("--view-sets", action="store_true", help="or: a network with every set of its cameras")
     parser.add_argument(
-        "--data", required=True, metavar="DIR", help="dataset in the layout of Ego4View-Syn or -RW, or shards"
+        "--data", required=True, metavar="DIR", help="a dataset: Ego4View-Syn or -RW, UnrealEgo, EgoCap, or shards"
     )
     parser.add_argument("--split", default="test", choices=("train", "validation", "test"))
     parser.add_argument("--baseline", choices=("mean-pose",), help="also score a constant pose on the same frames")

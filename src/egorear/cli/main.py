@@ -17,6 +17,8 @@ COMMANDS = {
     "predict": "image folders, one video per camera, or a dataset split to poses.npz",
     "evaluate": "score a poses.npz; study a network under faults or with fewer cameras",
     "calibrate": "make a network's confidences mean what they say",
+    "propagation": "what propagation along the skeleton brings, joint by joint",
+    "reconstruct": "how much of the heatmaps EgoTAP's encoders keep",
     "bench": "what each network costs: parameters, GMAC, memory, time",
     "synth": "render training data for any rig",
     "prepare": "a dataset to checked shards, bad frames put aside",

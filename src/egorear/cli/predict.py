@@ -77,7 +77,6 @@ def predict(tracker: "PoseTracker", source: "Source", batch: int, overlays: Path
     """
     import torch
 
-    from egorear.geometry.skeleton import EGO4VIEW
     from egorear.poses import Poses
 
     tracked: list[TrackedPose] = []
@@ -103,7 +102,7 @@ def predict(tracker: "PoseTracker", source: "Source", batch: int, overlays: Path
         timestamps += [frame.timestamp for frame in frames]
         if overlays is not None:
             for frame, joints in zip(frames, poses.joints, strict=True):
-                _draw(overlays, frame, joints)
+                _draw(overlays, frame, joints, tracker.skeleton)
     return Poses(
         joints=torch.cat([poses.joints for poses in tracked]).numpy(),
         confidence=torch.cat([poses.confidence for poses in tracked]).numpy(),
@@ -111,7 +110,7 @@ def predict(tracker: "PoseTracker", source: "Source", batch: int, overlays: Path
         timestamps=torch.tensor(timestamps, dtype=torch.float64).numpy(),
         rig_hash=rig_hash,
         model_id=tracker.model_id,
-        joint_names=EGO4VIEW.names,
+        joint_names=tracker.skeleton.names,
     )
 
 
@@ -124,10 +123,11 @@ def write_jpeg(path: Path, picture) -> None:
         temporary.write_bytes(data)
 
 
-def _draw(folder: Path, frame: "Frame", joints) -> None:
+def _draw(folder: Path, frame: "Frame", joints, skeleton) -> None:
     from egorear.viewer.overlay import draw_views
 
-    write_jpeg(folder / f"{frame.name}.jpg", draw_views(frame.images, frame.rig, joints, title=frame.name))
+    picture = draw_views(frame.images, frame.rig, joints, skeleton=skeleton, title=frame.name)
+    write_jpeg(folder / f"{frame.name}.jpg", picture)
 
 
 def batches(source: "Source", size: int) -> "Iterator[list[Frame]]":

@@ -1,4 +1,4 @@
-"""How far a mean would move if other sequences had been recorded: the bootstrap over whole sequences."""
+"""How far a figure would move if other sequences had been recorded: the bootstrap over whole sequences."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -12,11 +12,19 @@ LEVEL = (2.5, 97.5)  # percentiles: the interval holds 95 % of the draws
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean and its 95 % interval; none where all frames are of one sequence, which tells nothing of others."""
+    """A figure and its 95 % interval; none where all frames are of one sequence, which tells nothing of others."""
 
     value: float
     low: float | None
     high: float | None
+
+    @staticmethod
+    def of(value: float, draws: Float[np.ndarray, "D"] | None) -> "Estimate":
+        """The value with the interval of its draws."""
+        if draws is None:
+            return Estimate(float(value), None, None)
+        low, high = np.percentile(draws, LEVEL)
+        return Estimate(float(value), float(low), float(high))
 
 
 class ClusterBootstrap:
@@ -31,15 +39,20 @@ class ClusterBootstrap:
     def __init__(self, clusters: Sequence[Hashable], seed: int = 0) -> None:
         index = {cluster: i for i, cluster in enumerate(dict.fromkeys(clusters))}
         self._of = np.array([index[cluster] for cluster in clusters])
-        self._counts = np.bincount(self._of)
         shares = np.full(len(index), 1 / len(index))
         self._weights = np.random.default_rng(seed).multinomial(len(index), shares, DRAWS)
 
     def mean(self, values: Float[np.ndarray, "N"]) -> Estimate:
         """The mean of the values, every value counting alike."""
-        if len(self._counts) == 1:
-            return Estimate(float(values.mean()), None, None)
-        sums = np.bincount(self._of, values)
-        means = (self._weights @ sums) / (self._weights @ self._counts)
-        low, high = np.percentile(means, LEVEL)
-        return Estimate(float(values.mean()), float(low), float(high))
+        draws = self.sums(np.stack((values, np.ones_like(values)), axis=1))
+        return Estimate.of(values.mean(), None if draws is None else draws[:, 0] / draws[:, 1])
+
+    def sums(self, values: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "D K"] | None:
+        """Of each draw the sums over its members: whatever follows from sums can be estimated. None if there is one
+        cluster only."""
+        clusters = self._weights.shape[1]
+        if clusters == 1:
+            return None
+        sums = np.zeros((clusters, values.shape[1]))
+        np.add.at(sums, self._of, values)
+        return self._weights @ sums

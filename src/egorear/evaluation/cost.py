@@ -17,11 +17,18 @@ from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from egorear.geometry.rig import Rig, ego4view_syn
 
-PARTS = {"estimators": "estimator", "encoder": "estimator", "refiners": "refiner", "lifter": "lifter"}
+PARTS = {
+    "estimators": "estimator",
+    "encoder": "estimator",
+    "joint_maps": "estimator",
+    "limb_maps": "limb estimator",
+    "refiners": "refiner",
+    "lifter": "lifter",
+}
 """What the children of a network are called here; the heatmap heads run inside the estimators."""
 PRECISIONS = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 """Type of the autocast by Lightning's name of it."""
@@ -151,7 +158,10 @@ class Run:
 
 def multiplications(network: nn.Module, images: Float[Tensor, "1 V 3 H W"], rig: Rig) -> tuple[float, dict[str, float]]:
     """GMAC of one frame (see `Cost.gmac`), whole and by part."""
-    counting = {torch.ops.aten.grid_sampler_2d: _grid_sample_flop}
+    counting = {
+        torch.ops.aten.grid_sampler_2d: _grid_sample_flop,
+        torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flop,  # torch counts those of GPUs only
+    }
     with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=counting) as counter:
 
         def reading() -> float:
@@ -210,6 +220,11 @@ class LiveBytes(TorchDispatchMode):
             self.alive[reference.cdata] = (reference, storage.nbytes())
         self.alive = {key: entry for key, entry in self.alive.items() if not entry[0].expired()}
         self.peak = max(self.peak, sum(size for _, size in self.alive.values()))
+
+
+def _attention_flop(query: Any, key: Any, value: Any, *_: Any, out_shape: Any = None, **__: Any) -> int:
+    """Queries times keys, and weights times values."""
+    return sdpa_flop_count(query, key, value)
 
 
 def _grid_sample_flop(*_: Any, out_shape: tuple[int, ...], **__: Any) -> int:

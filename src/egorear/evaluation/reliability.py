@@ -2,7 +2,6 @@
 lie within 100 mm of the truth."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 
 from egorear.errors import UserError
-from egorear.evaluation.score import TruthSource
+from egorear.evaluation.score import TruthSource, joint_order
 from egorear.geometry.skeleton import EGO4VIEW
 from egorear.metrics.confidence import ReliabilityCurve, auroc, expected_calibration_error, reliability_curve
 from egorear.metrics.errors import joint_errors_mm
@@ -79,8 +78,8 @@ def by_part(confidence: Float[np.ndarray, "N J"], correct: Bool[np.ndarray, "N J
 def judged_joints(
     poses: Poses, dataset: TruthSource
 ) -> tuple[list[str], Float[np.ndarray, "N J"], Bool[np.ndarray, "N J"]]:
-    """Of the frames that both have: names, confidences, and which joints (order of `EGO4VIEW`) are within 100 mm of the
-    truth.
+    """Of the frames that both have: names, confidences, and which of the scored joints (in the dataset's order)
+    are within 100 mm of the truth.
 
     Raises:
         UserError: no frame is in both, a joint is missing, or a truth file is damaged.
@@ -89,14 +88,8 @@ def judged_joints(
     places = {name: place for place, name in enumerate(dataset.names) if name in rows}
     if not places:
         raise UserError("no frame of the poses is in the dataset, so that no confidence can be judged")
-    joints = _joint_order(poses.joint_names)
-    index = np.ix_([rows[name] for name in places], joints)
-    truth = np.stack([dataset.joints(place)[0] for place in places.values()])
+    index = np.ix_([rows[name] for name in places], joint_order(poses.joint_names, dataset.skeleton))
+    scored = list(dataset.skeleton.groups["all"])
+    truth = np.stack([dataset.joints(place)[0][scored] for place in places.values()])
     errors = joint_errors_mm(torch.from_numpy(poses.joints[index]).double(), torch.from_numpy(truth).double())
     return list(places), poses.confidence[index], (errors <= 1000 * CONFIDENT_M).numpy()
-
-
-def _joint_order(names: Sequence[str]) -> list[int]:
-    if missing := [name for name in EGO4VIEW.names if name not in names]:
-        raise UserError(f"the poses have no joint '{missing[0]}' in 'joint_names'")
-    return [names.index(name) for name in EGO4VIEW.names]

@@ -1,6 +1,6 @@
 """Scores stored predictions against a dataset's truth: the tables of the papers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from egorear.errors import UserError
-from egorear.geometry.skeleton import EGO4VIEW
+from egorear.geometry.skeleton import Skeleton
 from egorear.metrics.errors import auc, joint_errors_mm, pck
 from egorear.poses import Poses
 
@@ -20,6 +20,9 @@ HARD = "_hard_"  # in the characters' names of rendered frames of the hard mix
 @runtime_checkable
 class TruthSource(Protocol):
     """What of a dataset is needed to score: every frame's name, joints (m, device frame) and action, no images."""
+
+    @property
+    def skeleton(self) -> Skeleton: ...
 
     @property
     def names(self) -> list[str]: ...
@@ -70,7 +73,7 @@ class ScoreReport:
 
 
 def score(poses: Poses, dataset: TruthSource, baseline_pose: Float[np.ndarray, "J 3"] | None = None) -> ScoreReport:
-    """Matches frames by name and scores those found on both sides.
+    """Matches frames by name and scores those found on both sides, and of them the joints of `groups["all"]`.
 
     baseline_pose: one pose (m, device frame) to score on the same frames, see `mean_pose`.
 
@@ -86,16 +89,20 @@ def score(poses: Poses, dataset: TruthSource, baseline_pose: Float[np.ndarray, "
             f"no frame name of the poses (first: '{example}') is in the dataset (first: '{dataset.names[0]}')"
         )
     truth = [dataset.joints(known[name]) for name in shared]
-    target = torch.from_numpy(np.stack([joints for joints, _ in truth])).double()
-    pred = torch.from_numpy(poses.joints[[predicted[name] for name in shared]][:, _joint_order(poses)]).double()
+    skeleton = dataset.skeleton
+    scored = list(skeleton.groups["all"])
+    order = joint_order(poses.joint_names, skeleton)
+    target = torch.from_numpy(np.stack([joints for joints, _ in truth])[:, scored]).double()
+    pred = torch.from_numpy(poses.joints[[predicted[name] for name in shared]][:, order]).double()
     errors, aligned = joint_errors_mm(pred, target), joint_errors_mm(pred, target, align=True)
     actions = np.array([action or "" for _, action in truth])
     hard = np.array([HARD in name.split("/")[0] for name in shared])
     parts = {"ordinary": ~hard, "hard": hard} if hard.any() and not hard.all() else {}
+    groups = {name: [scored.index(j) for j in members] for name, members in skeleton.groups.items()}
     report = ScoreReport(
         overall=_scores(errors, aligned),
-        joints={name: _scores(errors[:, [j]], aligned[:, [j]]) for j, name in enumerate(EGO4VIEW.names)},
-        groups={name: _scores(errors[:, index], aligned[:, index]) for name, index in _groups()},
+        joints={skeleton.names[j]: _scores(errors[:, [i]], aligned[:, [i]]) for i, j in enumerate(scored)},
+        groups={name: _scores(errors[:, index], aligned[:, index]) for name, index in groups.items()},
         actions={
             str(action): _scores(errors[actions == action], aligned[actions == action])
             for action in np.unique(actions)
@@ -108,13 +115,13 @@ def score(poses: Poses, dataset: TruthSource, baseline_pose: Float[np.ndarray, "
     )
     if baseline_pose is None:
         return report
-    mean = torch.from_numpy(baseline_pose).double().expand_as(target)
+    mean = torch.from_numpy(baseline_pose[scored]).double().expand_as(target)
     return replace(report, baseline=_scores(joint_errors_mm(mean, target), joint_errors_mm(mean, target, align=True)))
 
 
 def mean_pose(dataset: TruthSource) -> Float[np.ndarray, "J 3"]:
     """The mean of every frame's joints (m, device frame): what a network without eyes would answer."""
-    total = sum((dataset.joints(index)[0] for index in range(len(dataset.names))), np.zeros((len(EGO4VIEW), 3)))
+    total = sum((dataset.joints(index)[0] for index in range(len(dataset.names))), np.zeros((len(dataset.skeleton), 3)))
     return total / len(dataset.names)
 
 
@@ -122,15 +129,18 @@ def _scores(errors: Float[Tensor, "N K"], aligned: Float[Tensor, "N K"]) -> Scor
     return Scores(len(errors), errors.mean().item(), aligned.mean().item(), pck(errors), auc(errors))
 
 
-def _groups() -> Iterable[tuple[str, list[int]]]:
-    return [(name, list(index)) for name, index in EGO4VIEW.groups.items()]
+def joint_order(names: Sequence[str], skeleton: Skeleton) -> list[int]:
+    """Where each joint that is scored stands among the predicted ones.
 
-
-def _joint_order(poses: Poses) -> list[int]:
-    """Where each joint of the truth stands among the predicted ones."""
-    if missing := [name for name in EGO4VIEW.names if name not in poses.joint_names]:
-        raise UserError(f"the poses have no joint '{missing[0]}' in 'joint_names'")
-    return [poses.joint_names.index(name) for name in EGO4VIEW.names]
+    Raises:
+        UserError: one is not predicted.
+    """
+    scored = [skeleton.names[joint] for joint in skeleton.groups["all"]]
+    if missing := [name for name in scored if name not in names]:
+        raise UserError(
+            f"the poses have no joint '{missing[0]}' in 'joint_names' but the dataset has {', '.join(scored)}"
+        )
+    return [names.index(name) for name in scored]
 
 
 def _index_of_names(names: Sequence[str], owner: str) -> dict[str, int]:

@@ -13,8 +13,10 @@ from torch import Tensor
 from egorear.errors import UserError
 from egorear.geometry.cameras import Camera
 from egorear.geometry.rig import Rig, ego4view_syn
+from egorear.geometry.skeleton import EGO4VIEW, Skeleton
 from egorear.heatmaps import argmax_2d, to_image_pixels
 from egorear.models.egorear import EgoRear, EgoRearOutput
+from egorear.models.egotap import EgoTAP
 from egorear.models.images import normalize
 from egorear.models.pretrained import load_pretrained
 from egorear.tracking.calibration import Platt, Raw, find_calibration
@@ -30,9 +32,9 @@ Image = UInt8[np.ndarray, "_ _ 3"]
 class TrackedPose:
     """The pose seen in one frame, or in a batch of them (leading dimension B); on the CPU.
 
-    joints: metres, device frame, order of `EGO4VIEW`. confidence: 0 to 1; with calibrated weights the probability that
-    the joint lies within 100 mm of the truth (docs/confidence.md), else the network's own guess of it, or the highest
-    peak of the joint's final heatmaps over the views (the head has none and takes the neck's).
+    joints: metres, device frame, order of the tracker's `skeleton`. confidence: 0 to 1; with calibrated weights the
+    probability that the joint lies within 100 mm of the truth (docs/confidence.md), else the network's own guess of
+    it, or the highest peak of the joint's final heatmaps over the views (the root has none and takes the next's).
     joints_2d: where the final heatmaps peak, in pixels of the images given; K joints, all but the head.
     scores_2d: the peaks. views: those of the rig that were used, in the order of V; in a frame that had no image of a
     view, its joints_2d are NaN and its scores_2d 0.
@@ -55,7 +57,7 @@ class PoseTracker:
 
     def __init__(
         self,
-        model: EgoRear,
+        model: EgoRear | EgoTAP,
         training_rig: Rig,
         model_id: str = "",
         device: torch.device | str = "cpu",
@@ -85,7 +87,7 @@ class PoseTracker:
         """
         folder = find_weights(name)
         model = load_pretrained(folder)
-        if not isinstance(model, EgoRear):
+        if not isinstance(model, EgoRear | EgoTAP) or (isinstance(model, EgoTAP) and model.config.origin != "device"):
             raise UserError(f"{folder} holds {type(model).__name__}, whose poses are not in the device frame")
         rig_file = folder / "rig.json"
         rig = Rig.load(rig_file) if rig_file.exists() else ego4view_syn()
@@ -94,6 +96,11 @@ class PoseTracker:
             return cls(model, rig, folder.resolve().name, device, calibration)
         except (RuntimeError, AssertionError) as error:  # how torch says that it has no such device
             raise UserError(f"device '{device}' cannot be used: {error}".splitlines()[0]) from error
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """Whose joints the poses have."""
+        return self.model.config.joints if isinstance(self.model, EgoTAP) else EGO4VIEW
 
     @property
     def views(self) -> tuple[str, ...]:
@@ -232,9 +239,9 @@ class PoseTracker:
             self._remarked.add(key)
 
 
-def raw_confidence(model: EgoRear) -> Raw:
+def raw_confidence(model: EgoRear | EgoTAP) -> Raw:
     """What the network's uncalibrated confidences are."""
-    return "head" if model.config.confidence else "peaks"
+    return "head" if isinstance(model, EgoRear) and model.config.confidence else "peaks"
 
 
 def _raw_confidence(output: EgoRearOutput) -> Float[Tensor, "B J"]:
