@@ -15,7 +15,7 @@ TAKES = {"train": (1, 8), "test": (2, 3)}  # recordings of a split and frames of
 
 TINY = """
 rows:
-  - {name: 2 front, views: [front_left, front_right], methods: [egoposeformer, egorear]}
+  - {name: 2 front, views: [front_left, front_right], methods: [egoposeformer, egorear, egotap, egotap_egorear]}
   - {name: 4 views, views: [front_left, front_right, back_left, back_right], methods: [egoposeformer]}
 ablations: {row: 2 front, methods: [egoposeformer_long, egorear]}
 sizes:
@@ -29,11 +29,21 @@ sizes:
       encoder: {backbone: {widths: [4, 4, 8, 8], blocks: [1, 1, 1, 1]}, dim: 8}
       refiner: {embed: 16, heads: 2, points: 2, ffn_dim: 16, own_widths: [8, 8]}
       lifter: {embed: 16, heads: 2, points: 2, ffn_dim: 16, layers: 1}
+    egotap_overrides:
+      joint_maps: &unet
+        backbone: {widths: [4, 4, 8, 8], blocks: [1, 1, 1, 1]}
+        skips: [4, 4, 8, 8]
+        widths: [4, 4, 8]
+      limb_maps: *unet
+      lifter:
+        encoder: {width: 16, heads: 2, layers: 1, mlp: 16, hidden: [16, 16], features: 8}
+        limb_hidden: [16, 16]
+        propagation: {hidden: 16}
     stages:
       heatmap: {steps: 2, batch_size: 4}
       refiner: {steps: 1, batch_size: 4}
       pose: {steps: 2, batch_size: 4}
-    loss: {sigma: 1.0}
+    loss: {sigma: 1.0, cosine: 1.0e-3}
     schedule: {warmup_steps: 1, decay: cosine}
 controlled:
   smoke: {train_frames: 8, test_frames: 4, study: {refiner_steps: 1, pose_steps: 2, batch_size: 4, warmup_steps: 1}}

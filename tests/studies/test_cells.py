@@ -17,6 +17,8 @@ def test_methods_differ_from_the_full_one_in_what_the_paper_ablates() -> None:
     assert refiner_of("egoposeformer", base) is None
     assert {refiner_of(m, base).cross for m in ("no_anchor", "no_uncertainty")} == {"dense", "unmasked"}
     assert [refiner_of(m, base).query for m in ("no_embedding", "no_rgb_embedding")] == ["plain", "heatmap"]
+    assert (refiner_of("egotap", base), refiner_of("egotap_egorear", base)) == (None, base)
+    assert {m for m in METHODS if Cell(FRONT, m, 1).uses_egotap} == {"egotap", "egotap_egorear"}
     assert all(refiner_of(m, base) is None or refiner_of(m, base).embed == 64 for m in METHODS)
 
 

@@ -13,7 +13,10 @@ import egorear
 from egorear.datasets.truth import Visibility
 from egorear.errors import UserError
 from egorear.geometry.rig import ego4view_syn
+from egorear.models.egotap_lifter import TAPLifterConfig
+from egorear.models.heatmap_encoders import MapEncoderConfig
 from egorear.models.lifter import LifterConfig
+from egorear.models.propagation import PropagationConfig
 from egorear.models.refiner import RefinerConfig
 from egorear.studies.cells import METHODS, Cell, CellResult
 from egorear.studies.controlled import ControlledConfig, _batch, judge, run_cell, train_cell
@@ -26,6 +29,12 @@ SMALL = TruthNetworkConfig(
     dim=8,
     refiner=RefinerConfig(embed=16, heads=2, points=2, ffn_dim=16, own_widths=(8, 8)),
     lifter=LifterConfig(proposal="compact", embed=16, heads=2, points=2, ffn_dim=16, layers=1, unit_cm=20.0),
+    egotap=TAPLifterConfig(
+        encoder=MapEncoderConfig(patches=2, width=16, heads=2, layers=1, mlp=16, hidden=(16, 16), features=8),
+        limb_hidden=(16, 16),
+        propagation=PropagationConfig(hidden=16),
+        unit_cm=20.0,
+    ),
 )
 BRIEF = ControlledConfig(network=SMALL, refiner_steps=2, pose_steps=2, batch_size=4, warmup_steps=1, bf16=False)
 
@@ -65,7 +74,7 @@ def test_every_method_gives_a_whole_result_that_survives_its_file(train, test, m
     views = FRONT if method == "egorear" else train.rig.views
     told = []
     result = run_cell(Cell(views, method, 0), train, test, BRIEF, lambda *each: told.append(each))
-    assert result.steps == len(told) == (2 if method == "egoposeformer" else 4)
+    assert result.steps == len(told) == (2 if method in ("egoposeformer", "egotap") else 4)
     assert result.errors_mm.shape == (30, 16)
     assert result.heatmap_mse.shape == (30, len(views))
     if METHODS[method] is None:
@@ -78,33 +87,50 @@ def test_every_method_gives_a_whole_result_that_survives_its_file(train, test, m
     assert (loaded.names, loaded.views, loaded.parameters) == (test.names, views, result.parameters)
 
 
-def test_a_cell_gives_the_same_result_again(train, test):
-    first, again = (run_cell(Cell(FRONT, "egorear", 3), train, test, BRIEF) for _ in range(2))
+@pytest.mark.parametrize("method", ["egorear", "egotap_egorear"])
+def test_a_cell_gives_the_same_result_again(train, test, method):
+    first, again = (run_cell(Cell(FRONT, method, 3), train, test, BRIEF) for _ in range(2))
     np.testing.assert_array_equal(first.errors_mm, again.errors_mm)
     np.testing.assert_array_equal(first.heatmap_mse, again.heatmap_mse)
 
 
 def test_cells_see_the_same_frames_and_noise_whatever_their_cameras_and_method(train, test):
-    two, four = Cell(FRONT, "egoposeformer", 1), Cell(train.rig.views, "egorear", 1)
-    (frames, maps, target), (others, all_maps, _) = (_batch(train, cell, BRIEF, 5) for cell in (two, four))
-    assert frames.names == others.names
-    assert torch.equal(maps, all_maps[:, :2])
-    assert maps.shape == target.shape == (4, 2, 15, 16, 16)
-    results = [run_cell(cell, train, test, BRIEF) for cell in (two, four)]
-    np.testing.assert_array_equal(results[0].initial_heatmap_mse, results[1].initial_heatmap_mse[:, :2])
+    rows = ((FRONT, "egoposeformer"), (train.rig.views, "egorear"), (FRONT, "egotap"), (train.rig.views, "egotap"))
+    two, four, tap_two, tap_four = (_batch(train, Cell(*row, 1), BRIEF, 5) for row in rows)
+    assert two.truth.names == four.truth.names == tap_two.truth.names
+    assert torch.equal(two.maps, four.maps[:, :2])
+    assert torch.equal(two.maps, tap_two.maps)
+    assert torch.equal(tap_two.beside, tap_four.beside[:, :2])
+    assert two.maps.shape == two.target.shape == (4, 2, 15, 16, 16)
+    results = [run_cell(Cell(*row, 1), train, test, BRIEF) for row in rows[:3]]
+    for other in (results[1].initial_heatmap_mse[:, :2], results[2].initial_heatmap_mse):
+        np.testing.assert_array_equal(results[0].initial_heatmap_mse, other)
+
+
+def test_egotap_is_given_the_refiner_that_egorear_learns_in_its_stage(train):
+    losses = []
+    for method in ("egorear", "egotap_egorear"):
+        told = []
+        config = replace(BRIEF, refiner_steps=4, lr=1e-2)
+        train_cell(Cell(FRONT, method, 2), train, config, lambda _step, _steps, loss, told=told: told.append(loss))
+        losses.append(told)
+    assert losses[0][:4] == losses[1][:4]
+    assert losses[0][4:] != losses[1][4:]
 
 
 def test_cameras_that_a_cell_lacks_have_no_influence(train, test):
     places, visibility = train.places.clone(), train.visibility.clone()
     places[:, 2:], visibility[:, 2:] = float("nan"), int(Visibility.OTHER)
     blind = replace(train, places=places, visibility=visibility)
-    seen, unseen = (run_cell(Cell(FRONT, "egorear", 0), each, test, BRIEF) for each in (train, blind))
-    np.testing.assert_array_equal(seen.errors_mm, unseen.errors_mm)
+    for method in ("egorear", "egotap_egorear"):
+        seen, unseen = (run_cell(Cell(FRONT, method, 0), each, test, BRIEF) for each in (train, blind))
+        np.testing.assert_array_equal(seen.errors_mm, unseen.errors_mm)
 
 
-def test_training_learns_poses(train, test):
+@pytest.mark.parametrize("method", ["egoposeformer", "egotap"])
+def test_training_learns_poses(train, test, method):
     config = replace(BRIEF, pose_steps=50, batch_size=16, lr=1e-2, warmup_steps=5)
-    network, _ = train_cell(Cell(FRONT, "egoposeformer", 0), train, config)
+    network, _ = train_cell(Cell(FRONT, method, 0), train, config)
     errors = judge(network, test, FRONT, config)[0]
     mean_pose = 1000 * (test.joints - train.joints.mean(0)).norm(dim=-1).mean().item()
     assert errors.mean() < 0.7 * mean_pose

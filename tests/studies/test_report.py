@@ -42,6 +42,38 @@ def test_a_known_effect_is_found_and_none_is_not() -> None:
     assert worse["4 views: refinement helps"] == "contradicted"
 
 
+def test_egotap_is_asked_the_same_and_held_against_egoposeformer() -> None:
+    tap = {
+        (FRONT, "egotap"): 95.0,
+        (FRONT, "egotap_egorear"): 95.0,
+        (FOUR, "egotap"): 92.0,
+        (FOUR, "egotap_egorear"): 70.0,
+    }
+    told = verdicts({**EFFECT, **tap})
+    assert told["EgoTAP: 4 views better than 2 front"] == "reproduced"
+    assert told["4 views: refinement helps EgoTAP"] == "reproduced"
+    assert told["2 front: refinement helps EgoTAP"] == "not seen"
+    assert told["refinement helps EgoTAP more with 4 views than with 2 front"] == "reproduced"
+    assert told["4 views: EgoPoseFormer better than EgoTAP"] == "reproduced"
+    assert told["2 front: EgoPoseFormer better than EgoTAP"] == "contradicted"
+    assert told["4 views: with refinement, EgoPoseFormer better than EgoTAP"] == "contradicted"
+    assert told["4 views: refinement helps"] == "reproduced"  # EgoPoseFormer's own
+
+
+def test_the_papers_egotap_rows_are_whole() -> None:
+    """Every row of Table 3 with EgoTAP, and refinement lowers each of its errors there."""
+    for table in TABLE_3.values():
+        rows = {views: figures for (views, method), figures in table.items() if method == "egotap"}
+        assert len(rows) == 4
+        for views, figures in rows.items():
+            refined = table[views, "egotap_egorear"]
+            assert all(0 < ours < theirs for ours, theirs in zip(refined, figures, strict=True))
+            assert refined[0] > table[views, "egorear"][0]
+        assert sorted(rows, key=lambda views: rows[views][0])[0] == FOUR
+    assert published("syn", "mpjpe_mm", FOUR, "egotap") == 23.88
+    assert published("rw", "pa_mpjpe_mm", FRONT, "egotap_egorear") == 77.28
+
+
 def test_who_has_learnt_nothing_is_not_judged() -> None:
     told = findings(Results(cells(EFFECT), "syn", guess_mm=105.0), CONFIG)
     judged = {found.claim: found.verdict for found in told}

@@ -22,11 +22,17 @@ METHODS: Mapping[str, Mapping[str, Any] | None] = {
     "no_uncertainty": {"cross": "unmasked"},
     "no_embedding": {"query": "plain"},
     "no_rgb_embedding": {"query": "heatmap"},
+    "egotap": None,
+    "egotap_egorear": {},
 }
 """What each method changes of a full refiner; None is the baseline without one, "egoposeformer_long" the same baseline
 trained for as many steps as "egorear" has in all its stages, so that more training cannot be what the refiner gains by.
-The last four are the ablations of the paper's Table 5: no 2D anchors, no uncertainty, no embeddings in the query, none
-of the image in the query."""
+The "no_…" are the ablations of the paper's Table 5: no 2D anchors, no uncertainty, no embeddings in the query, none of
+the image in the query. "egotap" lifts by EgoTAP instead of EgoPoseFormer, from joint heatmaps of its own,
+"egotap_egorear" from those that EgoRear has refined."""
+
+TAP, TAP_FULL = "egotap", "egotap_egorear"
+"""The methods whose lifter is EgoTAP's."""
 
 ARRAYS, FIGURES = "errors.npz", "cell.json"
 SCHEMA, VERSION = "egorear-study-cell", 1
@@ -54,6 +60,11 @@ class Cell:
     def name(self) -> str:
         """What the seeds of a cell share, fit for a folder: "front_left+front_right.egorear"."""
         return f"{'+'.join(self.views)}.{self.method}"
+
+    @property
+    def uses_egotap(self) -> bool:
+        """Whether EgoTAP lifts the heatmaps, which needs limb heatmaps too."""
+        return self.method in (TAP, TAP_FULL)
 
     @property
     def folder(self) -> str:

@@ -1,6 +1,6 @@
 """What a study trains and how long: its YAML file as dataclasses (configs/study/rear_views.yaml)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ from egorear.errors import UserError
 from egorear.files import read_bytes
 from egorear.models import MODELS
 from egorear.models.egorear import EgoRearConfig
+from egorear.models.egotap import EgoTAPConfig
 from egorear.studies.cells import METHODS, Cell
 from egorear.studies.controlled import ControlledConfig
 from egorear.studies.typed import build, merged, plain
@@ -62,7 +63,9 @@ class Scale:
 
     train_frames, test_frames: to render; of given data, at most so many test frames are judged (spread evenly).
     seeds: repetitions, unless the command says otherwise. network: of `models.MODELS`, changed by `overrides`.
-    stages: heatmap, refiner, pose. loss, schedule, ema_decay, precision, compile, channels_last: as in `egorear fit`.
+    egotap: EgoTAP's network, of `models.MODELS` too, changed by `egotap_overrides`; views and size are the study's.
+    stages: heatmap (of EgoTAP's two heatmap networks too), refiner, pose. loss, schedule, ema_decay, precision,
+    compile, channels_last: as in `egorear fit`.
     in_memory: decode frames once (small images, few frames); workers: processes that decode otherwise.
     """
 
@@ -71,6 +74,8 @@ class Scale:
     network: str
     stages: dict[str, StageLength]
     overrides: dict[str, Any] = field(default_factory=dict)
+    egotap: str = "egotap-nano"
+    egotap_overrides: dict[str, Any] = field(default_factory=dict)
     seeds: int = 1
     loss: LossConfig = field(default_factory=LossConfig)
     schedule: Schedule = field(default_factory=Schedule)
@@ -90,6 +95,7 @@ class Scale:
                     raise UserError(f"'stages.{name}.{what}' is {getattr(stage, what)} but must be at least 1")
         _check_counts(self)
         self.base()
+        self.base_egotap()
 
     def base(self) -> EgoRearConfig:
         """The full network, with all of the paper's cameras.
@@ -98,15 +104,32 @@ class Scale:
             UserError: there is no such network, or `overrides` do not fit it.
         """
         known = [name for name, (config, _) in MODELS.items() if isinstance(config, EgoRearConfig) and config.refiner]
-        if self.network not in known:
-            raise UserError(f"'network' is '{self.network}' but must be one of {', '.join(known)}")
-        try:
-            base = build(EgoRearConfig, merged(plain(MODELS[self.network][0]), self.overrides))
-        except UserError as error:
-            raise UserError(f"'overrides' do not fit '{self.network}': {error}") from error
+        base = self._changed(EgoRearConfig, "network", known, "overrides")
         if base.refiner is None or base.lifter is None:
             raise UserError("'overrides' must leave refiner and lifter: the methods say who has a refiner")
         return base
+
+    def base_egotap(self) -> EgoTAPConfig:
+        """EgoTAP with joint heatmaps of its own, and with all of the paper's cameras.
+
+        Raises:
+            UserError: there is no such network, or `egotap_overrides` do not fit it.
+        """
+        base, known = self.base(), [name for name, (config, _) in MODELS.items() if isinstance(config, EgoTAPConfig)]
+        tap = self._changed(EgoTAPConfig, "egotap", known, "egotap_overrides")
+        if tap.joint_maps is None or tap.limb_maps is None or tap.lifter is None or tap.origin != "device":
+            raise UserError("'egotap_overrides' must leave the two heatmap networks, the lifter and the device's frame")
+        return replace(tap, views=base.views, image_size=base.image_size)
+
+    def _changed(self, kind: Any, field: str, known: list[str], overrides: str) -> Any:
+        """The network that `field` names, with its overrides."""
+        name = getattr(self, field)
+        if name not in known:
+            raise UserError(f"'{field}' is '{name}' but must be one of {', '.join(known)}")
+        try:
+            return build(kind, merged(plain(MODELS[name][0]), getattr(self, overrides)))
+        except UserError as error:
+            raise UserError(f"'{overrides}' do not fit '{name}': {error}") from error
 
 
 @dataclass(frozen=True)

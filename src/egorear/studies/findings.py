@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from egorear.studies.cells import TAP, TAP_FULL
 from egorear.studies.config import Row, StudyConfig
 from egorear.studies.published import BASELINE, FULL
 from egorear.studies.results import Figure, Results
@@ -18,13 +19,15 @@ TITLES = {
     "no_uncertainty": "no uncertainty",
     "no_embedding": "no image and heatmap embedding",
     "no_rgb_embedding": "no image embedding",
+    "egotap": "EgoTAP",
+    "egotap_egorear": "EgoTAP + EgoRear",
 }
 UNITS = {"mpjpe_mm": "mm", "front_mse": "1e-4", "back_mse": "1e-4"}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A gain: how much lower an error is. topic: "rear cameras", "refinement" or "ablation". claim: in words.
+    """A gain: how much lower an error is. topic: "rear cameras", "refinement", "lifters", "ablation". claim: in words.
     percent: of the larger error. ours: the paper does not claim it. learnt: all networks compared have learnt enough to
     be better than a constant pose."""
 
@@ -48,7 +51,13 @@ class Finding:
 
 def findings(results: Results, config: StudyConfig) -> list[Finding]:
     """Everything that the cells done so far can say about the paper's claims."""
-    return [*_rear_cameras(results, config), *_refinement(results, config), *_ablations(results, config)]
+    return [
+        *_rear_cameras(results, config),
+        *_refinement(results, config, BASELINE, FULL),
+        *_refinement(results, config, TAP, TAP_FULL, of=" EgoTAP"),
+        *_lifters(results, config),
+        *_ablations(results, config),
+    ]
 
 
 def _rear_cameras(results: Results, config: StudyConfig) -> list[Finding]:
@@ -63,21 +72,36 @@ def _rear_cameras(results: Results, config: StudyConfig) -> list[Finding]:
     return found
 
 
-def _refinement(results: Results, config: StudyConfig) -> list[Finding]:
-    """EgoRear is better than the baseline, and the more so with rear cameras."""
+def _refinement(results: Results, config: StudyConfig, plain: str, refined: str, of: str = "") -> list[Finding]:
+    """A method is better with refined heatmaps than without, and the more so with rear cameras. of: whose gain, for
+    the claim."""
     found = []
-    both = [row for row in config.rows if {BASELINE, FULL} <= set(row.methods)]
+    both = [row for row in config.rows if {plain, refined} <= set(row.methods)]
     for row in both:
-        claim = f"{row.name}: refinement helps"
-        found += _gain("refinement", claim, results, "mpjpe_mm", (row, BASELINE), (row, FULL))
+        claim = f"{row.name}: refinement helps{of}"
+        found += _gain("refinement", claim, results, "mpjpe_mm", (row, plain), (row, refined))
     last = config.row(config.ablations.row)
     for row in both:
         if len(row.views) == 2 and set(row.views) < set(last.views):
-            setups = [((each.views, BASELINE), (each.views, FULL)) for each in (row, last)]
+            setups = [((each.views, plain), (each.views, refined)) for each in (row, last)]
             if (gain := results.interaction("mpjpe_mm", *setups)) is not None:
-                claim = f"refinement helps more with {last.name} than with {row.name}"
+                claim = f"refinement helps{of} more with {last.name} than with {row.name}"
                 learnt = all(results.has_learnt(setup) for pair in setups for setup in pair)
                 found.append(Finding("refinement", claim, "mpjpe_mm", gain, learnt=learnt))
+    return found
+
+
+def _lifters(results: Results, config: StudyConfig) -> list[Finding]:
+    """EgoPoseFormer is better than EgoTAP, both without refinement and both with it."""
+    found = []
+    for worse, better, names in (
+        (TAP, BASELINE, "EgoPoseFormer better than EgoTAP"),
+        (TAP_FULL, FULL, "with refinement, EgoPoseFormer better than EgoTAP"),
+    ):
+        for row in config.rows:
+            if {worse, better} <= set(row.methods):
+                claim = f"{row.name}: {names}"
+                found += _gain("lifters", claim, results, "mpjpe_mm", (row, worse), (row, better))
     return found
 
 

@@ -3,6 +3,8 @@
 Estimators are trained once for each set of cameras that shares one ("front_left+front_right" serves every row with
 both front cameras); a row with a single rear camera gets an estimator that never saw the other. Every method then has
 equally many steps of the pose stage, as in the paper, whose refiners had a stage of their own before.
+EgoTAP's heatmap networks see all cameras of a row at once, so each row has its own; they are frozen while its lifter
+learns, and so is EgoRear where its refined heatmaps are lifted, as EgoTAP's authors do it.
 """
 
 import shutil
@@ -19,25 +21,29 @@ from torch.utils.data import DataLoader, Subset
 from egorear.datasets.sample import Sample
 from egorear.files import read_json, write_json, write_text
 from egorear.metrics.errors import joint_errors_mm
-from egorear.models.egorear import EgoRearConfig
+from egorear.models.egorear import EgoRear, EgoRearConfig
+from egorear.models.egotap import EgoTAP, EgoTAPConfig
 from egorear.models.images import normalize
-from egorear.models.pretrained import load_pretrained
-from egorear.studies.cells import Cell, CellResult, refiner_of
+from egorear.models.pretrained import load_pretrained, save_pretrained
+from egorear.studies.cells import TAP, Cell, CellResult, refiner_of
 from egorear.studies.config import Scale, StageLength
 from egorear.studies.data import StudyData, spread
+from egorear.studies.published import FULL
 from egorear.studies.typed import plain
 from egorear.training.cli import run
 from egorear.training.losses import heatmap_targets
 
 JUDGED_AT_ONCE = 64  # frames
+MAPS = {"joint_maps", "limb_maps"}  # the parts of EgoTAP that are trained before its lifter
 
 
 @dataclass(frozen=True)
 class Training:
-    """One run of `egorear fit`. init_from: folders of the trainings whose networks it starts from."""
+    """One run of `egorear fit`. init_from: folders of the trainings whose networks it starts from. frozen: parts that
+    learn nothing."""
 
     folder: Path
-    network: EgoRearConfig
+    network: EgoRearConfig | EgoTAPConfig
     length: StageLength
     seed: int
     init_from: tuple[Path, ...] = ()
@@ -47,7 +53,8 @@ class Training:
     def work(self) -> float:
         """About how long it takes, in images that pass through the network; a pose stage has more to do."""
         images = self.length.steps * self.length.batch_size * len(self.network.views)
-        return images * (1 + (self.network.refiner is not None) + (self.network.lifter is not None)) / 2
+        second = isinstance(self.network, EgoTAPConfig) or self.network.refiner is not None
+        return images * (1 + second + (self.network.lifter is not None)) / 2
 
     @property
     def seconds(self) -> float:
@@ -83,17 +90,31 @@ class Training:
             write_json(self._times, {"seconds": before + time.monotonic() - started, "done": done})
         shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
 
+    def _start(self, folder: Path) -> Path:
+        """The network to start from; EgoRear's is one part of an EgoTAP that lifts its heatmaps."""
+        network = load_pretrained(folder / "model")
+        if not isinstance(self.network, EgoTAPConfig) or not isinstance(network, EgoRear):
+            return folder / "model"
+        part = EgoTAP(replace(self.network, limb_maps=None, lifter=None))
+        assert part.joint_maps is not None
+        part.joint_maps.load_state_dict(network.state_dict())
+        save_pretrained(part, folder / "joint_maps")
+        return folder / "joint_maps"
+
     def _arguments(self, scale: Scale, data: StudyData, cache: Path) -> dict:
         steps = self.length.steps
+        loss = scale.loss
+        if set(self.frozen) >= MAPS:
+            loss = replace(loss, heatmap=0.0, joints_2d=0.0, limbs=0.0)
         return {
             "seed_everything": self.seed,
             "model": {
-                "network": plain(self.network),
-                "loss": asdict(scale.loss),
+                "egotap" if isinstance(self.network, EgoTAPConfig) else "network": plain(self.network),
+                "loss": asdict(loss),
                 "optimizer": {"lr": self.length.lr, "weight_decay": self.length.weight_decay},
                 "schedule": plain(scale.schedule),
                 "frozen": list(self.frozen),
-                "init_from": [str(folder / "model") for folder in self.init_from],
+                "init_from": [str(self._start(folder)) for folder in self.init_from],
                 "ema_decay": scale.ema_decay,
                 "compile": scale.compile,
                 "channels_last": scale.channels_last,
@@ -121,35 +142,66 @@ class Training:
 
 def trainings(cell: Cell, scale: Scale, folder: Path) -> list[Training]:
     """What a cell consists of, in order; the last is the whole network. folder: of the study."""
+    below, pose = folder / "stages" / f"seed_{cell.seed}", scale.stages["pose"]
+    if cell.uses_egotap:
+        return _of_egotap(cell, scale, below)
+    chain = _of_heatmaps(cell, scale, below)
+    if cell.method == "egoposeformer_long":
+        pose = replace(pose, steps=pose.steps + scale.stages["refiner"].steps)
+    last = [each for each in chain if each.folder.name.startswith("refiner.")] or chain
+    start = tuple(each.folder for each in last)
+    return [*chain, Training(below / f"pose.{cell.name}", _egorear(cell, scale), pose, cell.seed, start)]
+
+
+def _egorear(cell: Cell, scale: Scale) -> EgoRearConfig:
+    """EgoRear with the cell's cameras and refiner."""
     full = scale.base()
     refiner = None if full.refiner is None else refiner_of(cell.method, full.refiner)
     base = replace(full, views=cell.views, refiner=refiner)
-    stages, below = scale.stages, folder / "stages" / f"seed_{cell.seed}"
-    if base.refiner is None:
-        base = replace(base, heads="linear")  # no second stage has trained deeper ones
+    # Without a refiner no second stage has trained deeper heads.
+    return base if refiner is not None else replace(base, heads="linear")
+
+
+def _of_heatmaps(cell: Cell, scale: Scale, below: Path) -> list[Training]:
+    """EgoRear's estimators and, where the cell has one, its refiner."""
+    base = _egorear(cell, scale)
     estimators = [
         Training(
             below / f"heatmap.{'+'.join(views)}",
             replace(base, views=views, heads="linear", refiner=None, lifter=None, detach_heatmaps=False),
-            stages["heatmap"],
+            scale.stages["heatmap"],
             cell.seed,
         )
         for views in base.pairs.values()
     ]
-    chain, start, pose = estimators, tuple(each.folder for each in estimators), stages["pose"]
-    if base.refiner is not None:
-        second = Training(
-            below / f"refiner.{cell.name}",
-            replace(base, lifter=None, detach_heatmaps=False),
-            stages["refiner"],
-            cell.seed,
-            start,
-            ("estimators",),
-        )
-        chain, start = [*chain, second], (second.folder,)
-    elif cell.method == "egoposeformer_long":
-        pose = replace(pose, steps=pose.steps + stages["refiner"].steps)
-    return [*chain, Training(below / f"pose.{cell.name}", base, pose, cell.seed, start)]
+    if base.refiner is None:
+        return estimators
+    refiner = Training(
+        below / f"refiner.{cell.name}",
+        replace(base, lifter=None, detach_heatmaps=False),
+        scale.stages["refiner"],
+        cell.seed,
+        tuple(each.folder for each in estimators),
+        ("estimators",),
+    )
+    return [*estimators, refiner]
+
+
+def _of_egotap(cell: Cell, scale: Scale, below: Path) -> list[Training]:
+    """Joint heatmaps, EgoTAP's own or those that EgoRear's cell refines; limb heatmaps; then the lifter."""
+    base, stages, views = replace(scale.base_egotap(), views=cell.views), scale.stages, "+".join(cell.views)
+    if cell.method == TAP:
+        alone = replace(base, limb_maps=None, lifter=None)
+        chain = [Training(below / f"heatmap.{views}.joint_maps", alone, stages["heatmap"], cell.seed)]
+    else:
+        chain = _of_heatmaps(replace(cell, method=FULL), scale, below)
+        refined = chain[-1].network
+        assert isinstance(refined, EgoRearConfig)
+        base = replace(base, joint_maps=None, egorear=refined)
+    alone = replace(base, joint_maps=None, egorear=None, lifter=None)
+    limbs = Training(below / f"heatmap.{views}.limb_maps", alone, stages["heatmap"], cell.seed)
+    start, frozen = (chain[-1].folder, limbs.folder), tuple(sorted(MAPS))
+    return [*chain, limbs, Training(below / f"pose.{cell.name}", base, stages["pose"], cell.seed, start, frozen)]
 
 
 def run_cell(cell: Cell, scale: Scale, data: StudyData, folder: Path) -> CellResult:
@@ -163,7 +215,7 @@ def run_cell(cell: Cell, scale: Scale, data: StudyData, folder: Path) -> CellRes
         if not training.is_done:
             print(f"  {training.folder.name}: {training.length.steps} steps", file=sys.stderr, flush=True)
             training.fit(scale, data, folder / "cache")
-    # Estimators of several pairs are trained side by side: their steps count once.
+    # Estimators of several pairs, and EgoTAP's two networks, are trained side by side: their steps count once.
     steps = {training.folder.name.split(".")[0]: training.length.steps for training in chain}
     return judge(
         chain[-1].folder / "model", scale, data, sum(steps.values()), sum(training.seconds for training in chain)
@@ -180,6 +232,7 @@ def judge(model: Path, scale: Scale, data: StudyData, steps: int, seconds: float
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network = load_pretrained(model).to(device)
     views = network.config.views
+    by_unet = isinstance(network, EgoTAP) and network.config.egorear is None  # has learnt EgoTAP's published targets
     test = data.open_test(scale.base().image_size, views)
     judged = Subset(test, spread(len(test), scale.test_frames))
     frames = DataLoader(judged, JUDGED_AT_ONCE, num_workers=scale.workers, collate_fn=Sample.stack)
@@ -188,7 +241,7 @@ def judge(model: Path, scale: Scale, data: StudyData, steps: int, seconds: float
         batch = batch.to(device)
         output = network(normalize(batch.images), batch.rig)
         final = output.heatmaps_initial if output.heatmaps_refined is None else output.heatmaps_refined
-        target = heatmap_targets(batch, final.shape[-1], scale.loss.sigma)
+        target = heatmap_targets(batch, final.shape[-1], scale.loss.sigma, by_unet)
         pose = output.poses[:, -1]
         parts.append(
             [

@@ -115,6 +115,7 @@ def _train_controlled(options: Options, cells: list[Cell], scale: ControlledScal
     test = Truth.load(data.test, data.test_split, cache).every(scale.test_frames)
 
     def work(cell: Cell) -> float:
-        return float(len(cell.views) * (1 + (refiner_of(cell.method, RefinerConfig()) is not None)))
+        parts = 1 + (refiner_of(cell.method, RefinerConfig()) is not None) + cell.uses_egotap
+        return float(len(cell.views) * parts)
 
     run_all(cells, options.out, lambda cell: run_cell(cell, train, test, scale.study), work)

@@ -57,6 +57,7 @@ class NoiseModel:
     limb, pair: shares of the error's variance common to the joints of a limb in a view, and to the views of a pair.
     wrong_peak: lowest and highest peak at a wrong place; it straddles the refiner's threshold of 0.5.
     mirrored: share of confusions with the joint of the other body side; the rest fall on any other joint.
+    angle: deviation of a limb's angle to the image plane (radians), see `limb_noise`.
     """
 
     front: ViewNoise = ViewNoise()
@@ -68,6 +69,7 @@ class NoiseModel:
     pair: float = 0.3
     wrong_peak: tuple[float, float] = (0.3, 0.8)
     mirrored: float = 0.67
+    angle: float = 0.15
 
     def of(self, view: str) -> ViewNoise:
         """The noise of the view of that name."""
@@ -118,9 +120,8 @@ def detect(
         return torch.where(hidden, unseen, seen)
 
     spread = noise.scale * by_view("visible", "hidden") * torch.exp(noise.spread_sigma * normal(*hidden.shape))
-    pairs = sorted({view.split("_")[0] for view in views})
-    pair_of = [pairs.index(view.split("_")[0]) for view in views]
-    common = normal(batch, len(views), LIMBS, 2)[:, :, LIMB_OF], normal(batch, len(pairs), joints, 2)[:, pair_of]
+    pair_of = pair_index(views)
+    common = normal(batch, len(views), LIMBS, 2)[:, :, LIMB_OF], normal(batch, max(pair_of) + 1, joints, 2)[:, pair_of]
     shares = (noise.limb, noise.pair, 1 - noise.limb - noise.pair)
     error = sum(share**0.5 * z for share, z in zip(shares, (*common, normal(*hidden.shape, 2)), strict=True))
     place = places + noise.overconfidence * spread[..., None] * error / size
@@ -148,6 +149,12 @@ def detect(
         peaks=peak,
         wrong=wrong.float(),
     )
+
+
+def pair_index(views: Sequence[str]) -> list[int]:
+    """Which pair each view belongs to: "front_left" and "front_right" are one."""
+    pairs = sorted({view.split("_")[0] for view in views})
+    return [pairs.index(view.split("_")[0]) for view in views]
 
 
 def draw(detections: Detections, size: int) -> Float[Tensor, "B V K {size} {size}"]:

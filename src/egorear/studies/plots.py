@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from egorear.files import atomic_write
+from egorear.studies.cells import TAP, TAP_FULL
 from egorear.studies.config import StudyConfig
 from egorear.studies.findings import TITLES
 from egorear.studies.published import BASELINE, FULL
 from egorear.studies.results import Figure, Results
 
-COLORS = {BASELINE: "#8c8c8c", FULL: "#1f77b4"}
+COLORS = {BASELINE: "#8c8c8c", FULL: "#1f77b4", TAP: "#e6c98f", TAP_FULL: "#d9822b"}
 OTHER = "#9ecae1"
 
 

@@ -11,7 +11,7 @@ import torch
 
 import egorear
 from egorear.files import write_json, write_text
-from egorear.studies.cells import Cell, CellResult
+from egorear.studies.cells import TAP, TAP_FULL, Cell, CellResult
 from egorear.studies.config import StudyConfig
 from egorear.studies.findings import Finding, Verdict, findings
 from egorear.studies.plots import plot_ablations, plot_cameras
@@ -103,6 +103,11 @@ def caveats(facts: Facts, results: Results, found: Sequence[Finding]) -> list[st
             "Controlled mode: heatmaps are made from the truth by a stated noise model, the same for every method, so "
             "that lifter and refiner are judged and no estimator; real detectors err otherwise."
         )
+        if any(method in (TAP, TAP_FULL) for _, method in results.setups):
+            told.append(
+                "EgoTAP's limb heatmaps are made from the truth too and hold the limbs' angles, which no other method "
+                "is given: its lead or lag behind EgoPoseFormer depends on the error assumed of these angles."
+            )
     if facts.rendered:
         told.append(
             "All frames were rendered by this project's engine: the figures are of rendered people, not of Ego4View, "
