@@ -14,7 +14,7 @@ from egorear.geometry.rig import Rig
 from egorear.geometry.skeleton import EGO4VIEW, EGOCAP
 from egorear.metrics.errors import joint_errors_mm
 from egorear.metrics.procrustes import procrustes_align
-from egorear.models import load_pretrained
+from egorear.models import egotap_official, load_pretrained
 from egorear.models.egotap import EgoTAP
 from egorear.models.egotap_official import (
     CELLS,
@@ -280,6 +280,24 @@ def test_checkpoints_and_maps_of_others_are_refused_in_one_sentence():
         official = OfficialLifter(EgoTAP(EGOTAP_VARIANTS["egotap"]).lifter)
     with pytest.raises(UserError, match=r"\(1, 102, 64, 64\) but this lifter takes \(B, 90, 64, 64\): 30 joint"):
         official(torch.zeros(1, 102, 64, 64))
+
+
+@pytest.mark.parametrize(
+    ("net", "cell", "variant"),
+    [("limb_heatmap", "PU", "limb_heatmap"), ("lifter", "PU", "lifter"), ("lifter", "LSTMNoRel", "lifter_lstmnorel")],
+)
+def test_every_tensor_must_be_there_in_its_shape_even_those_nobody_reads(net, cell, variant, monkeypatch):
+    monkeypatch.setattr(egotap_official, "guess_parts", lambda _state: [])  # a hint, which takes time
+    entries = egotap_rule.entries(net, cell)
+    one = {name: torch.tensor(0 if name.endswith("tracked") else 0.0) for name in entries}  # in any shape
+    state = {name: one[name].expand(entry["shape"]) for name, entry in entries.items()}
+    unread = [name for name in state if not _used(name) or ".backbone.fc." in name or "rot_" in name]
+    for name in [*unread, *list(state)[::80]]:
+        rest = {other: tensor for other, tensor in state.items() if other != name}
+        with pytest.raises(UserError, match=r"published network .* (missing|once, not twice)"):
+            from_official(rest, f"egotap.{variant}")
+        with pytest.raises(UserError, match=r"has shape|differs"):
+            from_official(rest | {name: one[name].expand(2, 3)}, f"egotap.{variant}")
 
 
 def test_metrics_are_the_published_ones():

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from egorear.errors import UserError
 from egorear.models.egotap import EgoTAP, EgoTAPConfig
 from egorear.models.egotap_lifter import TAPLifter, TAPLifterConfig
+from egorear.models.heatmap_encoders import LimbEncoder
 from egorear.models.official_names import own_copies
 from egorear.models.pretrained import state_difference
 from egorear.models.propagation import PropagationConfig
 from egorear.models.unet import MultiViewUNet
-from egorear.models.unet_official import unet_names
+from egorear.models.unet_official import CLASSIFIER, lost_copies, unet_names
 
 PARTS = {"joint_heatmap": "joint_maps", "limb_heatmap": "limb_maps", "lifter": "lifter"}
 """What the three files of one network hold, and the part of `EgoTAP` that it becomes."""
@@ -79,8 +80,12 @@ RENAMING: tuple[tuple[str, str], ...] = (
     (r"^pose_mlp\.pose_fcs\.0\.", r"joint_head."),
     (r"^global_mlp\.pose_fcs\.0\.", r"global_head."),
 )
-UNUSED = ("pos_heatmap_encoder.vit.embeddings.cls_token", "pos_heatmap_encoder.vit.pooler.")
-"""What a checkpoint of the lifter keeps and no answer depends on."""
+UNUSED = {
+    "pos_heatmap_encoder.vit.embeddings.cls_token": (1, 1, 1024),
+    "pos_heatmap_encoder.vit.pooler.dense.weight": (1024, 1024),
+    "pos_heatmap_encoder.vit.pooler.dense.bias": (1024,),
+}
+"""What a checkpoint of the lifter keeps and no answer depends on, with its shapes."""
 
 
 @dataclass
@@ -155,11 +160,13 @@ def egotap_from_official(state_dict: dict[str, Tensor], variant: str) -> Officia
         parts = ", ".join(f"'{variant}.{part}'" for part in PARTS)
         raise UserError(f"the published '{variant}' is three checkpoints, {parts}: take one at a time")
     network, ours = _empty(variant), _renamed(state_dict, variant)
-    if problem := state_difference(network.state_dict(), ours):
+    if problem := _difference(network, ours):
         others = " or ".join(f"'{name}'" for name in guess_parts(state_dict))
         hint = f"it is {others}, for " if others else ""
         raise UserError(f"the checkpoint is not the published network '{variant}': {hint}{problem}")
-    network.load_state_dict(own_copies(ours), assign=True)
+    if isinstance(network, MultiViewUNet) and (lost := lost_copies(state_dict)):
+        raise UserError(f"the checkpoint is not the published network '{variant}': it has '{lost[0]}' once, not twice")
+    network.load_state_dict(own_copies({name: ours[name] for name in network.state_dict()}), assign=True)
     wrapped = OfficialLifter(network) if isinstance(network, TAPLifter) else OfficialHeatmaps(network)
     return wrapped.eval()
 
@@ -167,7 +174,7 @@ def egotap_from_official(state_dict: dict[str, Tensor], variant: str) -> Officia
 def guess_parts(state_dict: dict[str, Tensor]) -> list[str]:
     """The variants with these names and shapes; `.lifter` and `.lifter_tree` cannot be told apart."""
     parts = [name for name in EGOTAP_VARIANTS if "." in name]
-    return [name for name in parts if not state_difference(_empty(name).state_dict(), _renamed(state_dict, name))]
+    return [name for name in parts if not _difference(_empty(name), _renamed(state_dict, name))]
 
 
 def assemble(variant: str, parts: dict[str, MultiViewUNet | TAPLifter]) -> EgoTAP:
@@ -179,28 +186,29 @@ def assemble(variant: str, parts: dict[str, MultiViewUNet | TAPLifter]) -> EgoTA
     return whole.eval()
 
 
-def lifter_names(state_dict: dict[str, Tensor], limbs: bool = True) -> dict[str, Tensor]:
+def lifter_names(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of a published lifter under our names and in our layouts, shared with the input where possible.
 
-    limbs: False leaves the limb encoder out, which ablations without relational features keep and do not use.
+    Raises:
+        UserError: two tensors map to one name.
     """
     ours: dict[str, Tensor] = {}
     for published, tensor in state_dict.items():
         name = published
         for pattern, replacement in RENAMING:
             name = re.sub(pattern, replacement, name)
-        if name.startswith(UNUSED) or (not limbs and name.startswith("limb_encoder.")):
-            continue
+        if name in ours:
+            raise UserError(f"the checkpoint holds '{name}' twice, the second time as '{published}'")
         ours[name] = _relayout(name, tensor, of_unit="lstm_custom" in published)
     return ours
 
 
 def _relayout(name: str, tensor: Tensor, of_unit: bool) -> Tensor:
-    if name == "encoder.mask":
-        return tensor.flatten()
-    if name == "encoder.project.weight":
+    if name == "encoder.mask" and tensor.shape[:-1] == (1, 1):
+        return tensor[0, 0]
+    if name == "encoder.project.weight" and tensor.shape[1:] == (1, 16, 16):
         return tensor.flatten(1)  # a convolution that never overlaps is a linear layer per patch
-    if name == "encoder.position" and tensor.ndim == 3 and tensor.shape[1] == 24**2:
+    if name == "encoder.position" and tensor.shape[:-1] == (1, 24**2):
         # Published for the whole image of 24 x 24 patches row by row, ours for each cell of 4 x 4 patches.
         return tensor[0].unflatten(0, (6, 4, 6, 4)).transpose(1, 2).flatten(2, 3).flatten(0, 1)
     if of_unit and name.split(".")[-2] in ("input", "relation", "hidden"):
@@ -217,7 +225,17 @@ def _empty(variant: str) -> MultiViewUNet | TAPLifter:
 
 
 def _renamed(state_dict: dict[str, Tensor], variant: str) -> dict[str, Tensor]:
-    lifter = EGOTAP_VARIANTS[variant].lifter
-    if lifter is None:
-        return unet_names(state_dict)
-    return lifter_names(state_dict, lifter.propagation.uses_relations)
+    return unet_names(state_dict) if EGOTAP_VARIANTS[variant].lifter is None else lifter_names(state_dict)
+
+
+def _difference(network: MultiViewUNet | TAPLifter, ours: dict[str, Tensor]) -> str:
+    """`state_difference` from all that a published checkpoint of this network holds, what nobody reads included."""
+    expected = network.state_dict()
+    with torch.device("meta"):
+        unread = UNUSED if isinstance(network, TAPLifter) else CLASSIFIER
+        expected |= {name: torch.empty(shape) for name, shape in unread.items()}
+        if isinstance(network, TAPLifter) and network.limb_encoder is None:  # ablations keep it and do not use it
+            config = network.config
+            limbs = LimbEncoder(config.limb_hidden, config.encoder.features, network.shape[-1])
+            expected |= limbs.state_dict(prefix="limb_encoder.")
+    return state_difference(expected, ours)
