@@ -65,11 +65,17 @@ def test_without_a_null_the_command_says_what_the_slope_is_worth(folder, capsys)
     assert json.loads(capsys.readouterr().out)["corrected"] is None
 
 
-def test_other_frames_and_missing_files_are_one_sentence(folder, tmp_path, capsys):
+def test_bad_input_is_one_sentence(folder, tmp_path, capsys):
     poses = Poses.load(folder / "p.npz")
     Poses(**vars(poses) | {"frame_names": ["anna/s1/f0", "anna/s1/f1", "bob"]}).save(tmp_path / "other.npz")
-    for p, words in ((tmp_path / "other.npz", "anna/s1/f2"), (tmp_path / "none.npz", "none.npz")):
-        assert propagation(folder, p=str(p)) == 2
+    for p, options, words in (
+        (tmp_path / "other.npz", (), "anna/s1/f2"),
+        (tmp_path / "none.npz", (), "none.npz"),
+        ("p.npz", ("--seed", "-1"), "--seed is -1"),
+        ("p.npz", ("--null", str(folder / "p.npz")), "--null has the poses of P.npz once more"),
+        ("p.npz", ("--null", str(folder / "np.npz")), "--null has the poses of NP.npz once more"),
+    ):
+        assert propagation(folder, *options, p=str(p)) == 2
         error = capsys.readouterr().err.strip()
         assert error.startswith("egorear propagation: error: ")
         assert words in error

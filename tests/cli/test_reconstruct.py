@@ -57,6 +57,7 @@ def test_bad_input_is_one_sentence(folder, tmp_path, capsys):
         ([folder / "grid", folder / "grid", "--data", data], "given twice"),
         ([folder / "grid", "--data", data, "--steps", "0"], "--steps is 0"),
         ([folder / "grid", "--data", data, "--batch", "1"], "--batch is 1"),
+        ([folder / "grid", "--data", data, "--device", "toaster"], "--device toaster cannot be used"),
         ([folder / "grid", "--data", tmp_path / "none"], "none"),
         ([tmp_path / "missing", "--data", data], "missing"),
     ):

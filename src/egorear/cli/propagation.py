@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from egorear.errors import UserError
 from egorear.files import check_writable, write_json
 
 if TYPE_CHECKING:
@@ -33,14 +34,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the tables and writes plot and report. Reads the dataset's truth only, no images."""
+    if args.seed < 0:
+        raise UserError(f"--seed is {args.seed} but must be at least 0")
     if args.out is not None:
         check_writable(args.out)
+    import numpy as np
+
     from egorear.datasets.opening import open_dataset
     from egorear.evaluation.propagation import sample, summarise
     from egorear.poses import Poses
 
     without, propagating = Poses.load(args.without), Poses.load(args.propagating)
     null = None if args.null is None else Poses.load(args.null)
+    for which, other in (("NP.npz", without), ("P.npz", propagating)):
+        if null is not None and np.array_equal(null.joints, other.joints):
+            raise UserError(f"--null has the poses of {which} once more: give those of a network of its own")
     samples = sample(without, propagating, open_dataset(args.data, args.split), null)
     report = summarise(samples, args.seed)
     content = {"schema": "egorear-propagation", "version": 1, "without": without.model_id}

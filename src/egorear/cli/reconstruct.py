@@ -45,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
             raise UserError(f"--{name} is {value} but must be at least {least}")
     if args.out is not None:
         check_writable(args.out)
+    _check_device(args.device)
     networks = _load(args.weights)
     trials = {name: _try(args, name, network) for name, network in networks.items()}
     report = {"schema": "egorear-reconstruction", "version": 1, "split": args.split, "seed": args.seed}
@@ -62,6 +63,15 @@ def run(args: argparse.Namespace) -> int:
     if args.out is not None:
         print(f"written: {args.out / STEM}.json, {args.out / STEM}.png")
     return 0
+
+
+def _check_device(name: str) -> None:
+    import torch
+
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:  # how torch says that it has no such device
+        raise UserError(f"--device {name} cannot be used: {str(error).splitlines()[0]}") from error
 
 
 def _load(weights: list[str]) -> "dict[str, EgoTAP]":
