@@ -302,6 +302,11 @@ def test_wrong_maps_and_impossible_networks_are_told_in_a_sentence():
         map_encoder(replace(TINY.encoder, kind="cnn"), 2, JOINTS, 12)
     with pytest.raises(UserError, match=r"'encoder\.width' is 30"):
         MapEncoderConfig(width=30, heads=4)
+    for name in ("patches", "width", "heads", "mlp", "features"):
+        with pytest.raises(UserError, match=rf"'encoder\.{name}' is 0 but must be positive"):
+            replace(TINY.encoder, **{name: 0})
+    with pytest.raises(UserError, match=r"'encoder\.hidden' is \(0, 1\)"):
+        replace(TINY.encoder, hidden=(0, 1))
     with pytest.raises(UserError, match="0 layers"):
         PropagationConfig(layers=0)
     with pytest.raises(UserError, match="needs relational features"):

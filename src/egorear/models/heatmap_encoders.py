@@ -39,7 +39,12 @@ class MapEncoderConfig:
     features: int = 128
 
     def __post_init__(self) -> None:
-        if self.heads <= 0 or self.width % self.heads:
+        for name in ("patches", "width", "heads", "mlp", "features"):
+            if (number := getattr(self, name)) < 1:
+                raise UserError(f"'encoder.{name}' is {number} but must be positive")
+        if min(self.hidden) < 1:
+            raise UserError(f"'encoder.hidden' is {tuple(self.hidden)} but must consist of positive numbers")
+        if self.width % self.heads:
             raise UserError(f"'encoder.width' is {self.width} but must be a multiple of 'encoder.heads', {self.heads}")
 
 
@@ -206,9 +211,9 @@ def map_encoder(config: MapEncoderConfig, views: int, joints: int, map_size: int
     """
     if views < 1 or joints < 1:
         raise UserError(f"{views} views of {joints} maps were asked for but the encoder needs one or more of each")
-    parts, what = (8, "8") if config.kind == "cnn" else (config.patches, "'encoder.patches'")
-    if parts < 1 or map_size < 1 or map_size % parts:
-        raise UserError(f"the maps' size is {map_size} but must be a multiple of {what}, {parts}")
+    parts, what = (8, "8") if config.kind == "cnn" else (config.patches, f"'encoder.patches', {config.patches}")
+    if map_size < 1 or map_size % parts:
+        raise UserError(f"the maps' size is {map_size} but must be a multiple of {what}")
     kind = GridEncoder if config.kind == "grid" else JointEmbeddingEncoder
     return kind(config, views, joints, map_size)
 
