@@ -1,5 +1,6 @@
 """Trains several lifters of EgoTAP side by side: every one sees the same frames, through the same frozen heatmap
-networks, in the same order. Each ends as a folder that `egorear predict` takes.
+networks, in the same order. Each ends as a folder that `egorear predict` takes, with its poses of the test frames in it
+(the heatmaps are made once for all) as `egorear evaluate`, `egorear propagation` and `egorear reconstruct` take them.
 
     python docs/egotap/compare.py --data DATASET --maps runs/egotap_nano --out runs/egotap_compare --seed 1 \
         grid relation lstm lstm_alternate lstm_concat pu_tree pu_chain cnn channel
@@ -13,12 +14,20 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from torch.utils.data import DataLoader
 
+from egorear.datasets.frames import FrameDataset
+from egorear.datasets.opening import open_dataset
+from egorear.datasets.sample import Sample
 from egorear.files import atomic_write
+from egorear.metrics.errors import joint_errors_mm
 from egorear.models import MODELS, EgoTAP, EgoTAPConfig, EgoTAPOutput, save_pretrained
+from egorear.models.egotap_lifter import TAPLifter
 from egorear.models.images import normalize
 from egorear.models.propagation import PropagationConfig
+from egorear.poses import Poses
 from egorear.training.batches import EpochBatches
 from egorear.training.data import FrameData
 from egorear.training.initial import load_parts
@@ -121,6 +130,7 @@ def main() -> None:
                     torch.save({"step": step, "spent": spent, "parts": parts}, temporary)
             if step == args.steps:
                 break
+    assert data.rig is not None
     for name in args.names:
         whole = EgoTAP(config_of(name))
         whole.joint_maps, whole.limb_maps = maps.joint_maps, maps.limb_maps
@@ -129,6 +139,37 @@ def main() -> None:
         save_pretrained(whole, args.out / f"{name}-{args.seed}")
         data.rig.save(args.out / f"{name}-{args.seed}" / "rig.json")
     print("CPU seconds:", {name: round(seconds) for name, seconds in spent.items()})
+    predict(maps, averages, open_dataset(args.data, "test", CONFIG.image_size, CONFIG.views), args.out, args.seed)
+
+
+@torch.inference_mode()
+def predict(maps: EgoTAP, lifters: dict[str, TAPLifter], frames: FrameDataset, out: Path, seed: int) -> None:
+    """Writes NAME-SEED/poses.npz of every lifter and prints its errors."""
+    poses: dict[str, list[torch.Tensor]] = {name: [] for name in lifters}
+    peaks, truth = [], []
+    for batch in DataLoader(frames, 50, collate_fn=Sample.stack):
+        seen = maps(normalize(batch.images))
+        highest = seen.heatmaps_initial.amax(dim=(1, -2, -1)).clamp(0, 1)
+        peaks.append(torch.cat((highest[:, :1], highest), dim=1))
+        truth.append(batch.joints)
+        for name, lifter in lifters.items():
+            limbs = seen.limb_maps if lifter.limb_encoder is not None else None
+            poses[name].append(lifter.eval()(seen.heatmaps_initial, limbs).poses_cm / 100)
+    target = torch.cat(truth)
+    for name, lifter in lifters.items():
+        joints = torch.cat(poses[name])
+        Poses(
+            joints=joints.numpy(),
+            confidence=torch.cat(peaks).numpy(),
+            frame_names=frames.names,
+            timestamps=np.arange(len(joints), dtype=np.float64),
+            rig_hash=frames.rig.hash(),
+            model_id=f"{name}-{seed}",
+            joint_names=CONFIG.joints.names,
+        ).save(out / f"{name}-{seed}" / "poses.npz")
+        parameters = sum(p.numel() for p in lifter.parameters())
+        errors = [joint_errors_mm(joints, target, align).mean().item() for align in (False, True)]
+        print(f"{name} seed {seed}: {parameters:,} parameters, MPJPE {errors[0]:.2f} mm, PA-MPJPE {errors[1]:.2f} mm")
 
 
 if __name__ == "__main__":
