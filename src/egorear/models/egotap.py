@@ -95,7 +95,7 @@ class EgoTAPOutput(EgoRearOutput):
 
 
 class EgoTAP(nn.Module):
-    """The network of `config`. 168.3 million parameters in the paper's stereo form."""
+    """The network of `config`. 167.2 million parameters in the paper's stereo form."""
 
     def __init__(self, config: EgoTAPConfig = EgoTAPConfig()):
         super().__init__()
