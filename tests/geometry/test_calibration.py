@@ -1,7 +1,9 @@
 """Calibrations of other tools become the same rigs; broken ones are refused."""
 
+import hashlib
 import json
 import math
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,8 +12,9 @@ import torch
 
 from egorear.errors import UserError
 from egorear.geometry.calibration import read_rig
+from egorear.geometry.calibration_scaramuzza import read_egopw
 from egorear.geometry.cameras import DoubleSphere, KannalaBrandt, Pinhole
-from egorear.geometry.rig import Rig, ego4view_syn
+from egorear.geometry.rig import Rig, ego4view_syn, egopw
 
 K = np.array([[200.0, 0, 321.5], [0, 205.0, 236.25], [0, 0, 1]])
 
@@ -59,14 +62,14 @@ def test_ego4view_field_of_view_ends_at_the_image_circle():
     ("change", "message"),
     [
         ({"polynomialW2C": None}, "polynomialW2C"),
-        ({"polynomialW2C": published("front_left")["polynomialW2C"][::-1]}, "fold over"),
-        ({"polynomialC2W": published("front_left")["polynomialC2W"][::-1]}, "disagree"),
+        ({"polynomialW2C": published("front_left")["polynomialW2C"][::-1]}, "'polynomialW2C' is reversed"),
+        ({"polynomialC2W": published("front_left")["polynomialC2W"][::-1]}, "'polynomialC2W' is reversed"),
         (
             {
                 "polynomialC2W": published("front_left")["polynomialW2C"],
                 "polynomialW2C": published("front_left")["polynomialC2W"],
             },
-            "fold over|max_angle",
+            "are swapped: they must be cam to world and world to cam, lowest order first",
         ),
         ({"size": [872]}, "'size'"),
         ({"size": [-872, 872]}, "'width'"),
@@ -87,6 +90,126 @@ def test_an_unknown_view_needs_its_extrinsics(tmp_path):
         read_rig(write(tmp_path / "a.json", {"camera_top": entry}))
     entry["T_camera_device"] = np.eye(4).tolist()
     assert read_rig(write(tmp_path / "b.json", {"camera_top": entry})).views == ("top",)
+
+
+EGOPW = {
+    "name": "egosyn", "sensor": [1, 1], "size": [1280, 1024], "animated": 0,
+    "intrinsic": [[500, 0, 614.93216999, 0], [0, 500, 527.53465649, 0], [0, 0, 1, 0], [0, 0, 0, 1]],
+    "imageCircleRadius": 512.0,
+    "polynomialC2W": [
+        -2.924126419694919e2, 0.0, 1.075613595858202e-3, 2.072664555244253e-7, 4.493499097653669e-10,
+        -1.192028310212584e-15, -1.822337421183959e-17,
+    ],
+    "polynomialW2C": [
+        4.785893205484341e2, 3.503715828980770e2, 7.900065565120241e1, 6.228794005673283e1, 3.264466851189552e1,
+        1.568380500967838e1, 7.766879336977007, 2.190791369989537, -1.084229689289942e-1, -1.903842667463734e-1,
+        -2.776267870029922e-2,
+    ],
+    "affine": [9.997488697329212e-1, -2.240239372797548e-4, 3.318272123957599e-4],
+    "extrinsic": np.eye(4).tolist(), "radial": 0,
+}  # fmt: skip
+C2W, W2C = EGOPW["polynomialC2W"], EGOPW["polynomialW2C"]
+GLOBAL_CENTRE = (6.597087109684564e2, 5.300556618148025e2)
+
+
+def centred(column, row):
+    return EGOPW | {"intrinsic": [[500, 0, column, 0], [0, 500, row, 0], [0, 0, 1, 0], [0, 0, 0, 1]]}
+
+
+def published_projection(points, centre):
+    """Facts 3.6 of the reference: radius over atan(-z / r), every point, whatever the lens sees."""
+    r = np.hypot(points[:, 0], points[:, 1])
+    rho = np.polynomial.polynomial.polyval(np.arctan2(-points[:, 2], r), W2C)
+    return points[:, :2] / np.where(r > 0, r, 1)[:, None] * np.where(r > 0, rho, 0)[:, None] + centre
+
+
+def test_egopw_is_the_shipped_rig_and_comes_back_from_a_rig_file(tmp_path):
+    rig = read_rig(write(tmp_path / "fisheye.json", EGOPW))
+    assert rig.views == ("front",)
+    assert rig.hash() == egopw().hash() == read_rig("egopw").hash()
+    torch.testing.assert_close(rig.T_camera_device, torch.eye(4)[None])
+    rig.save(tmp_path / "rig.json")
+    assert read_rig(tmp_path / "rig.json").hash() == rig.hash()
+
+
+@pytest.mark.parametrize("centre", [(614.93216999, 527.53465649), GLOBAL_CENTRE])
+def test_egopw_projects_as_published_also_behind_the_lens(centre, tmp_path):
+    camera = read_rig(write(tmp_path / "fisheye.json", centred(*centre))).cameras["front"]
+    points = np.random.default_rng(0).standard_normal((200, 3)) * (0.5, 0.5, 0.6) + (0, 0, 0.6)
+    pixels, valid = camera.project(torch.from_numpy(points))
+    angles = np.arctan2(np.hypot(points[:, 0], points[:, 1]), points[:, 2])
+    assert valid.tolist() == (angles <= camera.max_angle).tolist()
+    assert 0 < (~valid).sum() < 50
+    np.testing.assert_allclose(pixels, published_projection(points, centre), atol=1e-9)
+    axis = camera.project(torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64))[0]
+    np.testing.assert_allclose(axis, centre, atol=1e-12)
+
+
+@pytest.mark.parametrize(("golden", "centre"), [("fisheye", None), ("fisheye_global", GLOBAL_CENTRE)])
+def test_egopw_projects_as_measured_on_the_release(golden, centre, tmp_path):
+    rng = np.random.default_rng(int.from_bytes(hashlib.sha256(b"input.proj.points").digest()[:8], "little"))
+    points = rng.standard_normal((40, 3)) * (0.5, 0.5, 0.6) + (0, 0, 0.6)
+    points[-1] = (0, 0, 1)
+    content = EGOPW if centre is None else centred(*centre)
+    camera = read_rig(write(tmp_path / f"{golden}.json", content)).cameras["front"]
+    with np.load(Path(__file__).parents[1] / "golden" / "agegopose_goldens.npz") as file:
+        np.testing.assert_allclose(camera.project(torch.from_numpy(points))[0], file[f"I_proj_{golden}"], atol=1e-9)
+
+
+def test_egopw_sees_to_the_image_circle(tmp_path):
+    camera = read_rig(write(tmp_path / "fisheye.json", EGOPW)).cameras["front"]
+    ray = torch.tensor([math.sin(camera.max_angle), 0.0, math.cos(camera.max_angle)], dtype=torch.float64)
+    assert camera.project(ray)[0][0].item() - camera.principal_point[0] == pytest.approx(512, abs=1e-4)
+
+
+def test_the_affine_counts_only_where_it_is_asked_for(tmp_path):
+    path = write(tmp_path / "fisheye.json", EGOPW)
+    points = np.random.default_rng(1).uniform((-0.5, -0.5, 0.1), (0.5, 0.5, 1), (50, 3))
+    plain = published_projection(points, (0.0, 0.0))
+    c, d, e = EGOPW["affine"]
+    column, row = plain[:, 0], plain[:, 1]  # OCamCalib's x is the row
+    expected = np.stack((614.93216999 + e * row + column, 527.53465649 + c * row + d * column), -1)
+    camera = read_egopw(path, affine=True).cameras["front"]
+    np.testing.assert_allclose(camera.project(torch.from_numpy(points))[0], expected, atol=1e-9)
+    assert camera.disagreement_px() < 1e-3
+    assert read_egopw(path).hash() == egopw().hash() != read_egopw(path, affine=True).hash()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"polynomialC2W": W2C, "polynomialW2C": C2W}, "'polynomialC2W' and 'polynomialW2C' are swapped: they must"),
+        ({"polynomialC2W": C2W[::-1]}, "'polynomialC2W' is reversed: they must"),
+        ({"polynomialW2C": W2C[::-1]}, "'polynomialW2C' is reversed: they must"),
+        ({"polynomialC2W": C2W[::-1], "polynomialW2C": W2C[::-1]}, "'polynomialW2C' are reversed: they must"),
+        ({"polynomialC2W": W2C[::-1], "polynomialW2C": C2W[::-1]}, "are swapped and reversed: they must"),
+        ({"polynomialW2C": [2 * value for value in W2C]}, "fold over|disagree"),
+        ({"polynomialC2W": []}, "'polynomialC2W' must be a list"),
+        ({"polynomialC2W": None}, "'polynomialC2W' must be a list"),
+        ({"size": [1280]}, "'size'"),
+        ({"imageCircleRadius": -1}, "max_angle"),
+        ({"intrinsic": [500, 614.9]}, "'intrinsic' must be 3x3 or 4x4 numbers"),
+        ({"intrinsic": [[500, 0], [0, 500], [0, 0]]}, "'intrinsic' must be a list of 3"),
+        ({"intrinsic": [[500, 0, 2000.0], [0, 500, 500.0], [0, 0, 1]]}, "principal point"),
+    ],
+)
+def test_a_wrong_egopw_calibration_is_refused_in_one_sentence(change, message, tmp_path):
+    path = write(tmp_path / "fisheye.json", EGOPW | change)
+    with pytest.raises(UserError, match=message) as refusal:
+        read_rig(path)
+    assert str(refusal.value).startswith(f"{path}: camera 'front'")
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_missing_field_of_egopw_is_named(tmp_path):
+    for name in ("size", "imageCircleRadius", "polynomialC2W"):
+        path = write(tmp_path / "fisheye.json", {key: value for key, value in EGOPW.items() if key != name})
+        with pytest.raises(UserError, match=f"'{name}' is missing"):
+            read_rig(path)
+    path = write(tmp_path / "fisheye.json", {key: value for key, value in EGOPW.items() if key != "affine"})
+    assert read_egopw(path).hash() == egopw().hash()
+    with pytest.raises(UserError, match="'affine' is missing"):
+        read_egopw(path, affine=True)
 
 
 def opencv_file(path, distortion, **fields):

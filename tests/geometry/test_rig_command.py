@@ -3,9 +3,10 @@
 import json
 
 import pytest
+from tests.geometry.test_calibration import EGOPW
 
 from egorear.cli.main import main
-from egorear.geometry.rig import SHIPPED, Rig, ego4view_syn
+from egorear.geometry.rig import SHIPPED, Rig, ego4view_syn, egopw
 
 
 def test_show_tells_where_every_camera_is(capsys):
@@ -47,6 +48,23 @@ def test_convert_writes_a_rig_file(tmp_path, capsys):
     assert main(["rig", "convert", "ego4view_syn", str(tmp_path / "mine.json")]) == 0
     assert Rig.load(tmp_path / "mine.json").hash() == ego4view_syn().hash()
     assert ego4view_syn().hash() in capsys.readouterr().out
+
+
+def test_a_calibration_of_egopw_is_shown_checked_and_converted(tmp_path, capsys):
+    path, out = tmp_path / "fisheye.json", tmp_path / "rig.json"
+    path.write_text(json.dumps(EGOPW))
+    assert main(["rig", "show", str(path), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["hash"] == egopw().hash()
+    assert shown["cameras"][0]["centre"] == [614.93, 527.53]
+    assert main(["rig", "check", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["cameras"][0]["polynomials_disagree_px"] < 1e-3
+    assert main(["rig", "convert", str(path), str(out)]) == 0
+    assert "1 camera," in capsys.readouterr().out
+    assert Rig.load(out).hash() == egopw().hash()
+    path.write_text(json.dumps(EGOPW | {"polynomialW2C": EGOPW["polynomialC2W"]}))
+    assert main(["rig", "check", str(path)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     add = parser.add_argument
-    add("source", nargs="?", metavar="SOURCE", help="a dataset: Ego4View-Syn or -RW, UnrealEgo, EgoCap, or shards")
+    known = "Ego4View-Syn or -RW, UnrealEgo, EgoCap, EgoPW, SceneEgo, Mo2Cap2, or shards"
+    add("source", nargs="?", metavar="SOURCE", help=f"a dataset: {known}")
     add("--out", metavar="DIR", help="folder of the shards; resumed if it exists")
     add("--split", action="append", choices=("train", "validation", "test"), help="repeatable (default: all there are)")
+    add("--rig", metavar="RIG", help="cameras to read it with: a rig file, or a shipped rig's name (default: its own)")
     add("--size", type=int, default=256, help="height of the pictures in pixels (default 256)")
     add("--quality", type=int, default=92, help="of their JPEGs, 1 to 100 (default 92)")
     add("--frames-per-shard", type=int, default=500, metavar="N", help="frames of the source a tar (default 500)")
@@ -48,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     from egorear.datasets.conversion import Conversion
     from egorear.datasets.prepare import PrepareJob, prepare
 
-    conversion = Conversion(args.source, args.size, args.quality, args.limit_px, args.limit_mm)
+    conversion = Conversion(args.source, args.size, args.quality, args.limit_px, args.limit_mm, args.rig)
     job = PrepareJob(args.out, conversion, tuple(args.split or ()), args.frames_per_shard)
     started, done, total = time.monotonic(), 0, job.total
     console = Console(file=sys.stderr)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from egorear.geometry.cameras import Camera
     from egorear.geometry.rig import Rig
 
-SOURCES = "rig file, Ego4View, OpenCV or Kalibr calibration, or the name of a shipped rig"
+SOURCES = "rig file, calibration of Ego4View, EgoPW, EgoCap, OpenCV or Kalibr, or the name of a shipped rig"
 GRID_STEP_PX = 4
 ROUND_TRIP_PX = 1e-3
 
@@ -40,7 +40,8 @@ def run(args: argparse.Namespace) -> int:
     rig = read_rig(args.source)
     if args.action == "convert":
         rig.save(args.output)
-        print(f"wrote {args.output}: {len(rig.views)} cameras, hash {rig.hash()}")
+        cameras = "1 camera" if len(rig.views) == 1 else f"{len(rig.views)} cameras"
+        print(f"wrote {args.output}: {cameras}, hash {rig.hash()}")
         return 0
     rows = show_rows(rig) if args.action == "show" else check_rows(rig)
     if args.json:

@@ -16,7 +16,7 @@ import numpy as np
 
 from egorear.datasets.consistency import disagreement
 from egorear.datasets.frame import EncodedFrame
-from egorear.datasets.frames import FrameDataset, checked_size
+from egorear.datasets.frames import FrameDataset, picture_cut
 from egorear.datasets.images import JPEG, decode_image, decode_resized
 from egorear.datasets.maps import ViewMaps, encode_maps
 from egorear.datasets.opening import open_dataset
@@ -24,6 +24,7 @@ from egorear.datasets.quarantine import BadFrame
 from egorear.datasets.shard_writer import check_frame_name
 from egorear.datasets.truth import FrameFile
 from egorear.errors import UserError
+from egorear.geometry.calibration import read_rig
 from egorear.geometry.camera import Camera
 from egorear.geometry.rig import Rig
 
@@ -34,7 +35,7 @@ class Conversion:
 
     size: height of the pictures. quality: of their JPEGs. limit_px: a joint in view whose 2D truth is farther from its
     projection makes a frame bad; pixels as calibrated. limit_mm: so does one that differs as much between the device
-    frame and a camera's.
+    frame and a camera's. rig: what `read_rig` reads the cameras from, none: those that the source is read with.
     """
 
     source: str
@@ -42,6 +43,15 @@ class Conversion:
     quality: int = 92
     limit_px: float = 5.0
     limit_mm: float = 5.0
+    rig: str | None = None
+
+    def open(self, split: str) -> FrameDataset:
+        """One split of the source.
+
+        Raises:
+            UserError: it, or the rig, cannot be read.
+        """
+        return open_dataset(self.source, split, rig=None if self.rig is None else read_rig(self.rig))
 
     def picture_size(self, camera: Camera) -> tuple[int, int]:
         """Width and height of a camera's pictures."""
@@ -67,7 +77,7 @@ def convert(conversion: Conversion, chunk: Chunk) -> Iterator[EncodedFrame | Bad
     Raises:
         UserError: the dataset has changed since the chunk was made.
     """
-    dataset = _open(conversion.source, chunk.split)
+    dataset = _open(conversion, chunk.split)
     for index, name in enumerate(chunk.frames, chunk.first):
         if index >= len(dataset) or dataset.name(index) != name:
             raise UserError(f"{dataset.root} has changed since the job began: {name} is not where it was; run it again")
@@ -75,9 +85,9 @@ def convert(conversion: Conversion, chunk: Chunk) -> Iterator[EncodedFrame | Bad
 
 
 @lru_cache(maxsize=4)
-def _open(source: str, split: str) -> FrameDataset:
+def _open(conversion: Conversion, split: str) -> FrameDataset:
     """Kept open: listing a large dataset takes longer than a chunk."""
-    return open_dataset(source, split)
+    return conversion.open(split)
 
 
 forget_open_datasets = _open.cache_clear  # what was listed for an earlier job may have changed
@@ -159,11 +169,11 @@ def _picture(
     try:
         with _libjpeg_heard(complaints):
             file, data = dataset.image_file(index, view)
-            stored = checked_size(file, data, camera)
+            stored, cut = picture_cut(file, data, camera)
             if keep := data.startswith(JPEG) and stored == size:  # as it is, so that no loss adds to a loss
                 image = decode_image(file, data, cv2.IMREAD_REDUCED_COLOR_8)  # reads every bit of it
             else:
-                image = decode_resized(file, data, stored, size, exact=True)
+                image = decode_resized(file, data, stored, size, exact=True, cut=cut)
     except UserError as error:
         return file, error
     if complaints:

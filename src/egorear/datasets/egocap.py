@@ -32,7 +32,7 @@ from egorear.datasets.truth import FrameFile
 from egorear.datasets.writer import SPLITS
 from egorear.errors import UserError
 from egorear.files import read_bytes
-from egorear.geometry.calibration import OCAM_TEXTS, egocap_column, read_egocap
+from egorear.geometry.calibration_scaramuzza import OCAM_TEXTS, egocap_column, read_egocap
 from egorear.geometry.rig import Rig
 from egorear.geometry.skeleton import EGOCAP
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from egorear.datasets.hdf5_arrays import hdf5_array, open_hdf5
 from egorear.datasets.images import COLOR, LIMIT_BYTES, decode_image, encode_png, png_of_normalised
 from egorear.datasets.npy_objects import array_field, read_npy_object
 from egorear.errors import UserError
@@ -83,15 +84,8 @@ class TrainingPoses:
                 f"{root / HDF5} is missing: EgoCap's training poses are not public, ask its authors or use the "
                 f"preprocessed layout"
             )
-        try:
-            import h5py
-        except ImportError as error:
-            raise UserError(f"reading {path} needs h5py: pip install 'egorear[egocap]'") from error
-        try:
-            with h5py.File(path, "r") as file:
-                arrays = {name: _hdf5_array(h5py, path, file, name) for name in SHAPES}
-        except OSError as error:
-            raise UserError(f"{path} cannot be read as an HDF5 file: {error}".splitlines()[0]) from error
+        with open_hdf5(path) as file:
+            arrays = {name: _training_array(path, file, name) for name in SHAPES}
         if len({len(array) for array in arrays.values()}) > 1:
             raise UserError(f"{path}: {', '.join(SHAPES)} must have as many rows as each other")
         return TrainingPoses(path, **arrays)
@@ -105,17 +99,9 @@ def find_hdf5(root: Path) -> Path | None:
     return next((path for path in (root / HDF5, root / "EgoCapDataloader3D" / HDF5) if path.is_file()), None)
 
 
-def _hdf5_array(h5py: Any, path: Path, file: Any, name: str) -> np.ndarray:
-    shape = SHAPES[name]
-    sides = " x ".join(map(str, ("n", *shape)))
+def _training_array(path: Path, file: Any, name: str) -> np.ndarray:
     kinds = "fiu" if name.startswith("pose") else "iu"
-    # No link, external storage or virtual dataset: each reads whatever other file it names.
-    data: Any = file.get(name) if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
-    own = isinstance(data, h5py.Dataset) and not data.external and not data.is_virtual
-    if not own or data.dtype.kind not in kinds or data.ndim != 1 + len(shape) or data.shape[1:] != shape:
-        raise UserError(f"{path}: '{name}' must be {sides} {'numbers' if 'f' in kinds else 'whole numbers'}")
-    if not 0 < data.shape[0] <= LIMIT_FRAMES:
-        raise UserError(f"{path}: '{name}' has {data.shape[0]} rows but must have 1 to {LIMIT_FRAMES}")
+    data = hdf5_array(path, file, name, SHAPES[name], kinds, LIMIT_FRAMES)
     return data[()].astype(np.float64 if "f" in kinds else np.int64)
 
 

@@ -11,12 +11,12 @@ import torch
 from jaxtyping import Float, UInt8
 from torch.utils.data import Dataset
 
-from egorear.datasets.images import decode_resized, decode_rgb, stored_size
+from egorear.datasets.images import Cut, decode_resized, decode_rgb, stored_size
 from egorear.datasets.maps import ViewMaps
 from egorear.datasets.sample import Sample
 from egorear.datasets.truth import FrameFile, StoredTruth
 from egorear.errors import UserError
-from egorear.geometry.camera import Camera
+from egorear.geometry.camera import ASPECT_TOLERANCE, Camera
 from egorear.geometry.rig import Rig
 from egorear.geometry.skeleton import EGO4VIEW, Skeleton
 
@@ -78,12 +78,14 @@ class FrameDataset(Dataset[Sample], ABC):
         """
 
     def image(self, index: int, view: str) -> UInt8[np.ndarray, "H W 3"]:
-        """The frame's picture of a view at its stored size, RGB.
+        """The frame's picture of a view at its stored size, RGB: what the camera sees of it.
 
         Raises:
-            UserError: it is missing or damaged.
+            UserError: it is missing, damaged or not that camera's.
         """
-        return decode_rgb(*self.image_file(index, view))
+        name, data = self.image_file(index, view)
+        _, (x, y, width, height) = picture_cut(name, data, self.rig.cameras[view])
+        return decode_rgb(name, data)[y : y + height, x : x + width]
 
     @abstractmethod
     def maps(self, index: int) -> dict[str, ViewMaps]:
@@ -130,8 +132,8 @@ class FrameDataset(Dataset[Sample], ABC):
         images = torch.empty((len(self.rig.views), 3, height, width), dtype=torch.uint8)
         for view, planes in zip(self.rig.views, images.numpy(), strict=True):
             name, data = self.image_file(index, view)
-            stored = checked_size(name, data, self.rig.cameras[view])
-            planes[2], planes[1], planes[0] = cv2.split(decode_resized(name, data, stored, self.image_size))
+            stored, cut = picture_cut(name, data, self.rig.cameras[view])
+            planes[2], planes[1], planes[0] = cv2.split(decode_resized(name, data, stored, self.image_size, cut=cut))
         extrinsics = self._calibration(index, frame).T_camera_device
         rig = replace(self._delivered_rig, T_camera_device=extrinsics.to(self._delivered_rig.T_camera_device.dtype))
         pixels = torch.from_numpy((frame.joints_2d(self.rig.views) + 0.5) * self._scale - 0.5)
@@ -153,16 +155,29 @@ class FrameDataset(Dataset[Sample], ABC):
         )
 
 
-def checked_size(name: str, data: bytes, camera: Camera) -> tuple[int, int]:
-    """`stored_size` of a picture that can be the camera's at another resolution.
+def picture_cut(name: str, data: bytes, camera: Camera) -> tuple[tuple[int, int], Cut]:
+    """`stored_size` of a picture, and what of it the camera sees: all, where it can be the camera's picture at another
+    resolution, or else the camera's part, where it can be the whole calibrated image of which the camera sees a part.
 
     Raises:
-        UserError: its aspect ratio is another, or it is no JPEG or PNG.
+        UserError: its aspect ratio is neither's, or it is no JPEG or PNG.
     """
     width, height = stored_size(name, data)
-    if not camera.same_aspect(width, height):
-        raise UserError(
-            f"{name} is {width}x{height} but must have the aspect ratio of its calibration, "
-            f"{camera.width}x{camera.height}"
-        )
-    return width, height
+    if camera.same_aspect(width, height):
+        return (width, height), (0, 0, width, height)
+    whole_width, whole_height = camera.calibrated_size
+    if abs(width * whole_height / (height * whole_width) - 1) <= ASPECT_TOLERANCE:
+        sides = []
+        for shift, scale, seen, calibrated, stored in (
+            (camera.shift[0], camera.scale[0], camera.width, whole_width, width),
+            (camera.shift[1], camera.scale[1], camera.height, whole_height, height),
+        ):
+            pixels = stored / calibrated / scale  # of the stored picture, to one of the camera's
+            first = 0.5 * stored / calibrated - (0.5 + shift) * pixels
+            sides.append((round(first), round(seen * pixels)))
+        (x, part_width), (y, part_height) = sides
+        if min(x, y) >= 0 and x + part_width <= width and y + part_height <= height:
+            return (width, height), (x, y, part_width, part_height)
+    raise UserError(
+        f"{name} is {width}x{height} but must have the aspect ratio of its calibration, {camera.width}x{camera.height}"
+    )

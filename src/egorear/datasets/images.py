@@ -19,6 +19,7 @@ WHOLE = ((JPEG, b"\xff\xd9"), (PNG, b"IEND\xaeB`\x82"))
 IMAGENET_MEAN = np.array((0.485, 0.456, 0.406))[:, None, None]
 IMAGENET_DEVIATION = np.array((0.229, 0.224, 0.225))[:, None, None]
 COLOR = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION  # as stored: no EXIF rotation
+Cut = tuple[int, int, int, int]  # of a picture: left, top, width, height
 REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
 
 
@@ -50,9 +51,15 @@ def decode_rgb(name: str, data: bytes) -> UInt8[np.ndarray, "H W 3"]:
 
 
 def decode_resized(
-    name: str, data: bytes, stored: tuple[int, int], size: tuple[int, int], exact: bool = False
+    name: str,
+    data: bytes,
+    stored: tuple[int, int],
+    size: tuple[int, int],
+    exact: bool = False,
+    cut: Cut | None = None,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """A picture of `stored_size` resampled to `size` (width, height), in OpenCV's order of colours (BGR).
+    """A picture of `stored_size`, or what `cut` leaves of it, resampled to `size` (width, height), in OpenCV's order of
+    colours (BGR).
 
     By area, as `prepare` (`exact`) always does it. But a JPEG at least twice as large is decoded at a half, a quarter
     or an eighth of its size, which its blocks allow at less cost, and the rest, less than another half, is
@@ -61,10 +68,14 @@ def decode_resized(
     Raises:
         UserError: as `decode_image`.
     """
+    x, y, width, height = part = cut or (0, 0, *stored)
     step = 1
     if not exact and data.startswith(JPEG):
-        step = next((s for s in REDUCED if stored[0] >= s * size[0] and stored[1] >= s * size[1]), 1)
+        fitting = (s for s in REDUCED if (width, height) == stored or not any(side % s for side in part))
+        step = next((s for s in fitting if width >= s * size[0] and height >= s * size[1]), 1)
     image = decode_image(name, data, REDUCED.get(step, cv2.IMREAD_COLOR) | cv2.IMREAD_IGNORE_ORIENTATION)
+    if (width, height) != stored:
+        image = image[y // step : (y + height) // step, x // step : (x + width) // step]
     if image.shape[1::-1] == size:
         return image
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if step == 1 else cv2.INTER_LINEAR)

@@ -14,7 +14,7 @@ from egorear.datasets.conversion import Chunk, Conversion, convert, forget_open_
 from egorear.datasets.frame import EncodedFrame
 from egorear.datasets.frames import FrameDataset
 from egorear.datasets.index import FILE, Index, Part, digest_file
-from egorear.datasets.opening import list_splits, open_dataset
+from egorear.datasets.opening import list_splits
 from egorear.datasets.quarantine import BadFrame, load_quarantine, save_quarantine
 from egorear.datasets.shard_writer import Shard, ShardWriter
 from egorear.datasets.workers import make_all
@@ -58,7 +58,7 @@ class PrepareJob:
     @cached_property
     def datasets(self) -> dict[str, FrameDataset]:
         """The source's splits, opened."""
-        return {split: open_dataset(self.conversion.source, split) for split in self.splits}
+        return {split: self.conversion.open(split) for split in self.splits}
 
     def slices(self, split: str) -> "list[Slice]":
         """The shards that a split is cut into."""

@@ -21,6 +21,7 @@ class Sample:
     a list of them for a batch. visibility: why a joint is not seen (`datasets.truth.Visibility`), where that is known.
     present: the views there are, none: all; what the image of another view holds means nothing.
     pelvis: metres, device frame, where a dataset tells it besides the joints (UnrealEgo).
+    counted: of a batch of windows ("B T"), the frames whose answers count; None: all. `name` lists all B·T frames.
     """
 
     images: UInt8[Tensor, "*B V 3 H W"]
@@ -32,6 +33,7 @@ class Sample:
     visibility: UInt8[Tensor, "*B V J"] | None = None
     present: Bool[Tensor, "*B V"] | None = None
     pelvis: Float[Tensor, "*B 3"] | None = None
+    counted: Bool[Tensor, "*B"] | None = None
 
     @staticmethod
     def stack(samples: Sequence["Sample"]) -> "Sample":
@@ -82,6 +84,21 @@ class Sample:
             present=None if self.present is None else self.present[..., index],
         )
 
+    def as_windows(self, length: int, counted: Bool[Tensor, "B T"] | None = None) -> "Sample":
+        """A batch of frames as one of windows of `length` frames each; `as_frames` undoes it."""
+        return replace(self._map(lambda tensor: tensor.unflatten(0, (-1, length))), counted=counted)
+
+    def as_frames(self) -> "Sample":
+        """A batch of windows as one of frames."""
+        return self._map(lambda tensor: tensor.flatten(0, 1))
+
+    def batch_item(self, index: int) -> "Sample":
+        """One window of a batch of them, or one frame of a batch of frames."""
+        item = self._map(lambda tensor: tensor[index])
+        frames = len(self.name) // len(self.joints)
+        names = self.name[index * frames : (index + 1) * frames]
+        return replace(item, name=names if item.joints.ndim > 2 else names[0])
+
     def _map(self, change: Callable[[Tensor], Tensor]) -> "Sample":
         return replace(
             self,
@@ -93,6 +110,7 @@ class Sample:
             visibility=None if self.visibility is None else change(self.visibility),
             present=None if self.present is None else change(self.present),
             pelvis=None if self.pelvis is None else change(self.pelvis),
+            counted=None if self.counted is None else change(self.counted),
         )
 
 

@@ -21,7 +21,7 @@ from egorear.geometry.transforms import transform_points
 
 SCHEMA = "egorear-rig"
 VERSION = 1
-SHIPPED = ("ego4view_syn", "ego4view_rw", "unrealego")
+SHIPPED = ("ego4view_syn", "ego4view_rw", "unrealego", "egopw")
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,6 +193,13 @@ def unrealego() -> Rig:
     cameras, and their axes. The lens ends at 95 degrees. Only its `world_to_cam` is as published: the other direction
     is fitted to its inverse (0.01 px)."""
     return shipped("unrealego")
+
+
+def egopw() -> Rig:
+    """The one camera of EgoPW (Wang et al., CVPR 2022) as published with SceneEgo, `front`; the device frame is the
+    camera's. The lens ends at 95 degrees; the published `affine`, the identity to 3e-4, is left out, as in the
+    published projections."""
+    return shipped("egopw")
 
 
 @cache
