@@ -1,5 +1,7 @@
 """How large the networks are, and that their costs are counted right."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -7,6 +9,8 @@ from torch import nn
 from egorear.evaluation.cost import LiveBytes, by_part, measure, multiplications
 from egorear.geometry.rig import ego4view_syn
 from egorear.models import MODELS
+from egorear.models.agegopose_official import published_config
+from egorear.models.motion_encoder import MotionEncoder
 
 
 def count(name: str) -> tuple[int, float, dict[str, float]]:
@@ -30,6 +34,40 @@ def test_egotap_has_the_published_multiplications():
     assert parameters == 169_286_843 - 2 * 513_000 - 1_050_624  # without what is never used
     assert gmac == pytest.approx(79.287, abs=0.03)  # the release projects empty cells too
     assert parts == pytest.approx({"estimator": 26.822, "limb estimator": 26.885, "lifter": 25.580}, abs=0.03)
+
+
+def test_agegopose_has_the_published_multiplications():
+    """Measured on the released code, in 10^6 per frame. Work on images is as much for each frame of a window."""
+    config, model = MODELS["agegopose"]
+    network = model(config).eval().requires_grad_(False)
+    gmac, parts = multiplications(network, torch.zeros(1, 1, 3, 256, 256))
+    assert sum(parts.values()) == pytest.approx(gmac, rel=1e-6)
+    assert 1000 * parts["estimator"] == pytest.approx(3798.73, abs=0.01)
+    assert 1000 * parts["static"] == pytest.approx(5338.30 + 0.786, abs=0.01)
+    assert 1000 * parts["embedding"] == pytest.approx(152.37, abs=0.01)
+    assert 1000 * parts["decoder"] == pytest.approx(13.30, abs=0.01)
+    assert torch.backends.mha.get_fastpath_enabled()
+    images = gmac - parts["motion"]
+    for window, published in ((32, 2.462), (64, 2.638), (128, 2.801)):
+        pyramid = MotionEncoder(published_config(window).motion).eval().requires_grad_(False)
+        motion = multiplications(pyramid, torch.zeros(1, window, 384))[0] / window
+        assert 1000 * motion == pytest.approx(published, rel=0.01)  # masked keys count
+        if window == 64:
+            assert 1000 * (images + motion) == pytest.approx(9306.1, rel=1e-5)
+
+
+def test_the_cost_of_a_window_is_shared_out_among_its_frames():
+    config, model = MODELS["agegopose-nano"]
+    costs = measure({f"{frames}": model(replace(config, window=frames)) for frames in (2, 4)}, batch=3, rounds=1)
+    for cost, frames in zip(costs, (2, 4), strict=True):
+        assert (cost.window, cost.batch, cost.gflop) == (frames, 3, 2 * cost.gmac)
+        assert cost.frames_per_second == pytest.approx(1000 * 3 * frames / cost.median_ms)
+        assert set(cost.gmac_of) == {"estimator", "static", "embedding", "motion", "decoder"}
+        assert sum(cost.gmac_of.values()) == pytest.approx(cost.gmac)
+    short, long = (cost.gmac_of for cost in costs)
+    assert all(short[part] == pytest.approx(long[part]) for part in set(short) - {"motion"})
+    assert short["motion"] < long["motion"] < 1.01 * short["motion"]  # attention is among more frames
+    assert costs[1].peak_mb > costs[0].peak_mb
 
 
 def test_small_is_small_and_between_the_others():

@@ -1,4 +1,4 @@
-"""`egorear weights import CKPT --out DIR` (three files of EgoTAP) and `egorear weights list`."""
+"""`egorear weights import CKPT --out DIR` (several files of EgoTAP and AG-EgoPose) and `egorear weights list`."""
 
 import argparse
 from pathlib import Path
@@ -20,8 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "checkpoint",
         type=Path,
         nargs="+",
-        help="a Lightning checkpoint of EgoRear or EgoPoseFormer, or EgoTAP's three: joint heatmaps, limb heatmaps, "
-        "lifter",
+        help="a Lightning checkpoint of EgoRear or EgoPoseFormer; EgoTAP's three: joint heatmaps, limb heatmaps, "
+        "lifter; AG-EgoPose's four: heatmaps, encoder, heatmap embedding, pose decoder, or two, the last three in "
+        "one file, prefixed; ActionFormer's for Ego4D, from which the motion encoder can start",
     )
     importer.add_argument("--out", type=Path, required=True, help="folder to write")
     importer.add_argument("--variant", help="which published network it is; see `egorear weights list`")
@@ -53,16 +54,14 @@ def named_tensors(path: Path) -> "dict[str, Tensor]":
 
 
 def _import(checkpoints: list[Path], out: Path, variant: str | None) -> int:
-    from egorear.models.official import VARIANTS
     from egorear.models.pretrained import save_pretrained
 
-    names = [name for name in VARIANTS if "." not in name]
-    if variant is not None and variant not in names:
-        raise UserError(f"--variant is '{variant}' but must be one of {', '.join(names)}")
-    states = [named_tensors(path) for path in checkpoints]
+    if variant is not None and variant not in _variants():
+        raise UserError(f"--variant is '{variant}' but must be one of {', '.join(_variants())}")
+    files = [(path, named_tensors(path)) for path in checkpoints]
     if variant is None:
-        variant = _guess(checkpoints[0], states[0])
-    network, rig = _built(variant, list(zip(checkpoints, states, strict=True)))
+        variant = _guess(files)
+    network, rig = _built(variant, files)
     save_pretrained(network, out)
     if rig is not None:  # images of other rigs are re-rendered to the one it was trained on
         rig.save(out / "rig.json")
@@ -70,49 +69,89 @@ def _import(checkpoints: list[Path], out: Path, variant: str | None) -> int:
     return 0
 
 
-def _guess(checkpoint: Path, state: "dict[str, Tensor]") -> str:
+def _variants() -> list[str]:
+    """What can be imported: whole networks, and parts that are of use by themselves."""
+    from egorear.models.official import VARIANTS
+
+    whole = [name for name in VARIANTS if "." not in name]
+    return [*whole, "agegopose.heatmap", "actionformer"]
+
+
+def _guess(files: "list[tuple[Path, dict[str, Tensor]]]") -> str:
     """The network that a checkpoint, or the first of several, belongs to."""
+    from egorear.models.agegopose_official import is_actionformer
     from egorear.models.official import guess_variants
 
+    checkpoint, state = files[0]
+    if is_actionformer(state):
+        return "actionformer"
     try:
-        fitting = list(dict.fromkeys(name.partition(".")[0] for name in guess_variants(state)))
+        names = guess_variants(state)
+        fitting = list(dict.fromkeys(name.partition(".")[0] for name in names))
     except UserError as error:
         raise UserError(f"{checkpoint}: {error}") from error
     if not fitting:
         raise UserError(f"{checkpoint}: its tensors are those of no published network; name the nearest with --variant")
     if len(fitting) > 1:
         raise UserError(f"{checkpoint}: its tensors fit {' and '.join(fitting)} alike; choose one with --variant")
-    return fitting[0]
+    return names[0] if len(files) == 1 and names[0] in _variants() else fitting[0]
 
 
-def _built(variant: str, states: "list[tuple[Path, dict[str, Tensor]]]") -> "tuple[nn.Module, Rig | None]":
+def _built(variant: str, files: "list[tuple[Path, dict[str, Tensor]]]") -> "tuple[nn.Module, Rig | None]":
     """The network and the rig it was trained on, if that is a certain one."""
-    from egorear.geometry.rig import unrealego
-    from egorear.models.egotap_official import EGOTAP_VARIANTS, PARTS, assemble
+    from egorear.geometry.rig import egopw, unrealego
+    from egorear.models.agegopose_official import actionformer, agegopose_from_official, our_names
+    from egorear.models.egotap_official import PARTS, assemble
     from egorear.models.official import OfficialNetwork, from_official
 
-    whole = variant in EGOTAP_VARIANTS
-    parts = [f"{variant}.{part}" for part in PARTS] if whole else [variant]
-    if len(states) != len(parts):
-        needed = "three checkpoints, joint heatmaps, limb heatmaps and lifter" if whole else "one checkpoint"
-        raise UserError(f"'{variant}' is {needed}, but {len(states)} were given")
-    networks = []
-    for (path, state), part in zip(states, parts, strict=True):
+    kinds = _kinds(variant, len(files))
+    read = {  # each file by itself, so that what is wrong can be told with its name
+        "actionformer": lambda state, _: actionformer(state),
+        "agegopose": our_names,
+    }.get(variant, from_official)
+    parts = {}
+    for (path, state), kind in zip(files, kinds, strict=True):
         try:
-            networks.append(from_official(state, part))
+            parts[kind] = read(state, kind)
         except UserError as error:
             raise UserError(f"{path}: {error}") from error
-    if isinstance(networks[0], OfficialNetwork):
-        return networks[0].network, networks[0].rig
-    rig = unrealego() if variant == "egotap" else None
-    return assemble(variant, dict(zip(PARTS, (each.network for each in networks), strict=True))), rig
+    first = next(iter(parts.values()))
+    if variant == "actionformer":
+        return first, None
+    if variant == "agegopose":
+        states = (state for _, state in files)
+        return agegopose_from_official(dict(zip(kinds, states, strict=True))).network, egopw()
+    if variant == "agegopose.heatmap":
+        return first.network, egopw()
+    if isinstance(first, OfficialNetwork):
+        return first.network, first.rig
+    networks = {name: part.network for name, part in zip(PARTS, parts.values(), strict=True)}
+    return assemble(variant, networks), unrealego() if variant == "egotap" else None
+
+
+def _kinds(variant: str, count: int) -> list[str]:
+    """What each of so many files of a network is, in their order on the command line."""
+    from egorear.models.agegopose_official import WHOLE
+    from egorear.models.egotap_official import EGOTAP_VARIANTS, PARTS
+
+    ways, needed = [[variant]], "one checkpoint"
+    if variant in EGOTAP_VARIANTS:
+        ways = [[f"{variant}.{part}" for part in PARTS]]
+        needed = "three checkpoints, joint heatmaps, limb heatmaps and lifter"
+    elif variant == "agegopose":
+        ways = [list(kinds) for kinds in WHOLE]
+        needed = " or ".join(f"{len(kinds)} checkpoints ({', '.join(kinds)})" for kinds in WHOLE)
+    for kinds in ways:
+        if len(kinds) == count:
+            return kinds
+    raise UserError(f"'{variant}' is {needed}, but {count} were given")
 
 
 def _list() -> int:
     from egorear.models import MODELS
     from egorear.models.official import VARIANTS
 
-    published = {name: config for name, config in VARIANTS.items() if "." not in name}
+    published = {name: VARIANTS[name] for name in _variants() if name in VARIANTS}
     for title, configs in (
         ("networks", {name: config for name, (config, _) in MODELS.items()}),
         ("published variants, for `egorear weights import --variant`", published),
@@ -120,4 +159,5 @@ def _list() -> int:
         print(f"{title}:")
         for name, config in configs.items():
             print(f"  {name:<24} {config.image_size:>3} px   {', '.join(config.views)}")
+    print(f"  {'actionformer':<24} the motion encoder of agegopose alone, for trainings to start from")
     return 0

@@ -12,22 +12,27 @@ from math import prod
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-from egorear.geometry.rig import Rig, ego4view_syn
+from egorear.geometry.rig import ego4view_syn
+from egorear.models.agegopose import AGEgoPose
 
 PARTS = {
     "estimators": "estimator",
     "encoder": "estimator",
     "joint_maps": "estimator",
+    "heatmap_net": "estimator",
     "limb_maps": "limb estimator",
     "refiners": "refiner",
     "lifter": "lifter",
+    "static": "static",
+    "embedding": "embedding",
+    "motion": "motion",
+    "decoder": "decoder",
 }
 """What the children of a network are called here; the heatmap heads run inside the estimators."""
 PRECISIONS = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
@@ -37,11 +42,13 @@ WARM_UPS = 2
 
 @dataclass(frozen=True)
 class Cost:
-    """What one network costs for `batch` frames of `views` in one forward pass.
+    """What one network costs for `batch` frames of `views` in one forward pass; a temporal one for `batch` windows.
 
+    window: frames of a temporal network's window, whose costs are shared out among them; None for a single frame.
     gmac: 10^9 multiplications and additions per frame (all views) in convolutions, linear layers, attention and
     `grid_sample` (four per value that it samples; 0.02% of the paper's network); norms, activations and upsampling
-    are not counted, as is usual. peak_mb: 10^6 bytes of weights, images and all other tensors alive at the same time;
+    are not counted, as is usual. Attention counts as it is computed: a masked key costs as much as any other.
+    peak_mb: 10^6 bytes of weights, images and all other tensors alive at the same time;
     what a kernel takes for itself is not in it. milliseconds: one per round, of the whole batch.
     gmac_of, milliseconds_of: by part, the latter the median over rounds; what belongs to no part is missing there.
     """
@@ -53,9 +60,15 @@ class Cost:
     parameters: int
     gmac: float
     peak_mb: float
+    window: int | None = None
     milliseconds: list[float] = field(default_factory=list)
     gmac_of: dict[str, float] = field(default_factory=dict)
     milliseconds_of: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def gflop(self) -> float:
+        """10^9 operations per frame: a multiplication and its addition are two."""
+        return 2 * self.gmac
 
     @property
     def median_ms(self) -> float:
@@ -65,7 +78,7 @@ class Cost:
     @property
     def frames_per_second(self) -> float:
         """At the median time."""
-        return 1000 * self.batch / self.median_ms
+        return 1000 * self.batch * (self.window or 1) / self.median_ms
 
     def quartiles_ms(self) -> tuple[float, float]:
         """Between these lies the middle half of the rounds."""
@@ -122,12 +135,15 @@ class Run:
         self.device, self.dtype = device, PRECISIONS[precision]
         self.config: Any = network.config
         size, views = self.config.image_size, self.config.views
-        self.images = torch.randn(batch, len(views), 3, size, size, device=device)
-        self.rig = ego4view_syn().select(views).resized(size, size).to(device)
+        self.window: int | None = self.config.window if isinstance(network, AGEgoPose) else None
+        self.images = torch.randn(batch, self.window or len(views), 3, size, size, device=device)
+        self.others: tuple[Any, ...] = ()  # what the network takes beside the images
+        if self.window is None:
+            self.others = (ego4view_syn().select(views).resized(size, size).to(device),)
 
     def __call__(self) -> None:
         with torch.no_grad(), torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
-            self.network(self.images, self.rig)
+            self.network(self.images, *self.others)
 
     def clock(self) -> float:
         """Milliseconds; waits for what the device still has to do."""
@@ -137,13 +153,24 @@ class Run:
 
     def work(self, name: str) -> Cost:
         """All of the cost but time."""
-        gmac, gmac_of = multiplications(self.network, self.images[:1], self.rig)
+        gmac, gmac_of = multiplications(self.network, self.images[:1], *self.others)
+        frames = self.window or 1
         held = [*self.network.parameters(), *self.network.buffers(), self.images]
         with LiveBytes(held) as live:
             self()
         parameters = sum(p.numel() for p in self.network.parameters())
         size, views = self.config.image_size, tuple(self.config.views)
-        return Cost(name, views, size, len(self.images), parameters, gmac, live.peak / 1e6, gmac_of=gmac_of)
+        return Cost(
+            name,
+            views,
+            size,
+            len(self.images),
+            parameters,
+            gmac / frames,
+            live.peak / 1e6,
+            self.window,
+            gmac_of={part: value / frames for part, value in gmac_of.items()},
+        )
 
     def parts_ms(self, rounds: int) -> dict[str, float]:
         """Median milliseconds by part."""
@@ -156,20 +183,25 @@ class Run:
         return {part: statistics.median(values) for part, values in spent.items()}
 
 
-def multiplications(network: nn.Module, images: Float[Tensor, "1 V 3 H W"], rig: Rig) -> tuple[float, dict[str, float]]:
-    """GMAC of one frame (see `Cost.gmac`), whole and by part."""
+def multiplications(network: nn.Module, *inputs: Any) -> tuple[float, dict[str, float]]:
+    """GMAC of one forward pass (see `Cost.gmac`), whole and by part."""
     counting = {
         torch.ops.aten.grid_sampler_2d: _grid_sample_flop,
         torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flop,  # torch counts those of GPUs only
     }
-    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=counting) as counter:
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # one kernel for all of an attention, of which torch counts nothing
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=counting) as counter:
 
-        def reading() -> float:
-            return counter.get_total_flops() / 2e9
+            def reading() -> float:
+                return counter.get_total_flops() / 2e9
 
-        with by_part(network, reading) as parts:
-            network(images, rig)
-        return reading(), parts
+            with by_part(network, reading) as parts:
+                network(*inputs)
+            return reading(), parts
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
 
 
 @contextmanager

@@ -4,13 +4,17 @@ from dataclasses import replace
 
 from torch import nn
 
+from egorear.models.agegopose import AGEgoPose, AGEgoPoseConfig, AGEgoPoseOutput
 from egorear.models.egoposeformer import EgoPoseFormer, EgoPoseFormerConfig
 from egorear.models.egorear import EgoRear, EgoRearConfig, EgoRearOutput
 from egorear.models.egotap import EgoTAP, EgoTAPConfig, EgoTAPOutput
 from egorear.models.egotap_lifter import TAPLifterConfig
 from egorear.models.heatmap_encoders import MapEncoderConfig
 from egorear.models.heatmap_estimator import EncoderConfig
+from egorear.models.joint_embedding import JointEmbeddingConfig
 from egorear.models.lifter import LifterConfig
+from egorear.models.motion_encoder import MotionEncoderConfig
+from egorear.models.pose_decoder import PoseDecoderConfig
 from egorear.models.pretrained import load_pretrained, save_pretrained
 from egorear.models.propagation import PropagationConfig
 from egorear.models.refiner import RefinerConfig
@@ -19,6 +23,9 @@ from egorear.models.unet import UNetConfig
 
 __all__ = [
     "MODELS",
+    "AGEgoPose",
+    "AGEgoPoseConfig",
+    "AGEgoPoseOutput",
     "EgoPoseFormer",
     "EgoPoseFormerConfig",
     "EgoRear",
@@ -31,17 +38,15 @@ __all__ = [
     "save_pretrained",
 ]
 
+_NANO_BACKBONE = ResNetConfig(widths=(32, 64, 128, 192), blocks=(1, 1, 2, 2), stem="light")
+
 # Small enough to be trained on a CPU (about 45 four-view frames a second on one core, in bfloat16):
 # one narrow estimator and one refiner for all views, and a proposal from 2D joints.
 _NANO = EgoRearConfig(
     image_size=128,
     sharing="all",
     heads="linear",
-    encoder=EncoderConfig(
-        backbone=ResNetConfig(widths=(32, 64, 128, 192), blocks=(1, 1, 2, 2), stem="light"),
-        dim=48,
-        smoothing="separable",
-    ),
+    encoder=EncoderConfig(backbone=_NANO_BACKBONE, dim=48, smoothing="separable"),
     refiner=RefinerConfig(embed=64, points=4, ffn_dim=128, own_widths=(32, 48)),
     lifter=LifterConfig(proposal="compact", embed=64, points=4, ffn_dim=128, unit_cm=20.0),
     confidence=True,
@@ -62,11 +67,7 @@ _SMALL = EgoRearConfig(
 
 # EgoTAP for a CPU, with the backbone of nano: heatmaps of 32x32, patches of 16x16 as in the paper, an eighth of its
 # transformer's width.
-_TAP_NANO_UNET = UNetConfig(
-    backbone=ResNetConfig(widths=(32, 64, 128, 192), blocks=(1, 1, 2, 2), stem="light"),
-    skips=(32, 48, 64, 96),
-    widths=(32, 48, 64),
-)
+_TAP_NANO_UNET = UNetConfig(backbone=_NANO_BACKBONE, skips=(32, 48, 64, 96), widths=(32, 48, 64))
 _TAP_NANO = EgoTAPConfig(
     image_size=128,
     joint_maps=_TAP_NANO_UNET,
@@ -79,7 +80,19 @@ _TAP_NANO = EgoTAPConfig(
     ),
 )
 
-MODELS: dict[str, tuple[EgoRearConfig | EgoPoseFormerConfig | EgoTAPConfig, type[nn.Module]]] = {
+# AG-EgoPose for a CPU, with the backbone of nano twice: one for heatmaps of 32x32, one for motion. Its joint tokens
+# tell whose they are.
+_AG_NANO = AGEgoPoseConfig(
+    image_size=128,
+    window=32,
+    heatmap_net=_NANO_BACKBONE,
+    static=_NANO_BACKBONE,
+    embedding=JointEmbeddingConfig(widths=(8, 16, 32), dim=64, identity=True),
+    motion=MotionEncoderConfig(width=128, mlp=256, local=2, whole=2),
+    decoder=PoseDecoderConfig(dim=64, mlp=128, head=(64, 32)),
+)
+
+MODELS: dict[str, tuple[EgoRearConfig | EgoPoseFormerConfig | EgoTAPConfig | AGEgoPoseConfig, type[nn.Module]]] = {
     "egorear-base": (EgoRearConfig(), EgoRear),
     "egorear-small": (_SMALL, EgoRear),
     "egorear-nano": (_NANO, EgoRear),
@@ -87,4 +100,6 @@ MODELS: dict[str, tuple[EgoRearConfig | EgoPoseFormerConfig | EgoTAPConfig, type
     "egoposeformer": (EgoPoseFormerConfig(), EgoPoseFormer),
     "egotap": (EgoTAPConfig(), EgoTAP),
     "egotap-nano": (_TAP_NANO, EgoTAP),
+    "agegopose": (AGEgoPoseConfig(), AGEgoPose),
+    "agegopose-nano": (_AG_NANO, AGEgoPose),
 }

@@ -98,7 +98,7 @@ class EgoRear(nn.Module):
         super().__init__()
         self.config = config
         dim, joints, views = config.encoder.dim, config.heatmap_joints, len(config.views)
-        feature_size, context_dim = config.image_size // 4, config.encoder.backbone.widths[-1]
+        feature_size, context_dim = config.image_size // 4, config.encoder.backbone.channels[-1]
         deep = config.heads == "deep"
         self.estimators = nn.ModuleDict({pair: HeatmapEstimator(config.encoder, joints) for pair in config.pairs})
         self.heatmap_heads = nn.ModuleDict()

@@ -33,7 +33,7 @@ class FeaturePyramid(nn.Module):
     def __init__(self, config: EncoderConfig):
         super().__init__()
         dim, levels = config.dim, len(config.backbone.widths)
-        self.lateral = nn.ModuleList(_conv_relu(width, dim, 1) for width in config.backbone.widths)
+        self.lateral = nn.ModuleList(_conv_relu(width, dim, 1) for width in config.backbone.channels)
         self.fuse = nn.ModuleList(_conv_relu(2 * dim, dim, 1) for _ in range(levels - 1))
         if config.smoothing == "full":
             self.smooth = nn.ModuleList(_conv_relu(dim, dim, 3) for _ in range(levels - 1))

@@ -1,7 +1,7 @@
-"""Published checkpoints of EgoRear, EgoPoseFormer and EgoTAP: their variants, and the import of their weights.
+"""Published checkpoints of every method: their variants, and the import of their weights.
 
 The renaming to our parameter names is a table in `official_names.py`; loading is strict both ways. EgoTAP's stand in
-`egotap_official.py`.
+`egotap_official.py`, AG-EgoPose's in `agegopose_official.py`.
 """
 
 from dataclasses import dataclass, replace
@@ -13,6 +13,15 @@ from torch import Tensor, nn
 
 from egorear.errors import UserError
 from egorear.geometry.rig import Rig, ego4view_rw, ego4view_syn, unrealego
+from egorear.models.agegopose import AGEgoPoseConfig
+from egorear.models.agegopose_official import (
+    AGEGOPOSE_VARIANTS,
+    OfficialAGEgoPose,
+    OfficialFrameHeatmaps,
+    agegopose_from_official,
+    agegopose_heatmaps_from_official,
+    guess_agegopose,
+)
 from egorear.models.egoposeformer import EgoPoseFormer, EgoPoseFormerConfig
 from egorear.models.egorear import VIEWS, EgoRear, EgoRearConfig
 from egorear.models.egotap import EgoTAPConfig
@@ -58,8 +67,12 @@ _SINGLE: dict[str, EgoRearConfig | EgoPoseFormerConfig] = {
     "heatmap2": EgoRearConfig(views=FRONT, sharing="all", heads="linear", refiner=None, lifter=None),
     "egoposeformer": EgoPoseFormerConfig(lifter=_lifter(UNREALEGO_SIZE, proposal="pooled")),
 }
-VARIANTS: dict[str, EgoRearConfig | EgoPoseFormerConfig | EgoTAPConfig] = {**_SINGLE, **EGOTAP_VARIANTS}
-"""Every published network by its name. A whole EgoTAP is three checkpoints, whose names have a dot."""
+VARIANTS: dict[str, EgoRearConfig | EgoPoseFormerConfig | EgoTAPConfig | AGEgoPoseConfig] = {
+    **_SINGLE,
+    **EGOTAP_VARIANTS,
+    **AGEGOPOSE_VARIANTS,
+}
+"""Every published network by its name; of a network that is several checkpoints, one of these has a dot in its name."""
 
 
 @dataclass
@@ -108,22 +121,32 @@ class OfficialNetwork(nn.Module):
         return OfficialOutput(poses, out.heatmaps_initial, out.heatmaps_refined, out.features_refined)
 
 
-def from_official(state_dict: dict[str, Tensor], variant: str) -> OfficialNetwork | OfficialHeatmaps | OfficialLifter:
+def from_official(
+    state_dict: dict[str, Tensor] | dict[str, dict[str, Tensor]], variant: str
+) -> OfficialNetwork | OfficialHeatmaps | OfficialLifter | OfficialAGEgoPose | OfficialFrameHeatmaps:
     """The network, in eval mode, that reproduces a published checkpoint.
 
-    state_dict: tensors under their published names, with or without Lightning's and torch.compile's prefixes.
+    state_dict: tensors under their published names, with or without Lightning's and torch.compile's prefixes; of
+    "agegopose" several such dictionaries, {"heatmap": ..., "pose": ...} (`agegopose_official.WHOLE`).
     variant: a key of `VARIANTS`, in any case.
 
     Raises:
         UserError: no such variant, or a tensor is missing, unexpected or of another shape.
     """
     variant = variant.lower()
-    if variant in EGOTAP_VARIANTS:
-        return egotap_from_official(state_dict, variant)
-    if variant not in _SINGLE:
+    if variant not in VARIANTS:
         raise UserError(f"there is no published variant '{variant}', only {', '.join(VARIANTS)}")
+    tensors = {name: value for name, value in state_dict.items() if isinstance(value, Tensor)}
+    if variant == "agegopose":
+        return agegopose_from_official({name: part for name, part in state_dict.items() if isinstance(part, dict)})
+    if len(tensors) < len(state_dict):
+        raise UserError(f"'{variant}' is one checkpoint: give its tensors by name, not several dictionaries of them")
+    if variant == "agegopose.heatmap":
+        return agegopose_heatmaps_from_official(tensors)
+    if variant in EGOTAP_VARIANTS:
+        return egotap_from_official(tensors, variant)
     network = _empty(_SINGLE[variant])
-    ours = _translate(state_dict, _SINGLE[variant])
+    ours = _translate(tensors, _SINGLE[variant])
     if problem := state_difference(network.state_dict(), ours):
         raise UserError(f"the checkpoint is not the published network '{variant}': {problem}")
     network.load_state_dict(own_copies(ours), assign=True)
@@ -142,7 +165,7 @@ def guess_variants(state_dict: dict[str, Tensor]) -> list[str]:
     for name, config in _SINGLE.items():
         if not state_difference(_empty(config).state_dict(), _translate(state_dict, config)):
             fitting.append(name)
-    return fitting or guess_parts(state_dict)
+    return fitting or guess_parts(state_dict) or guess_agegopose(state_dict)
 
 
 def _empty(config: EgoRearConfig | EgoPoseFormerConfig) -> EgoRear | EgoPoseFormer:

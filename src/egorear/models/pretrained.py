@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from egorear.errors import UserError
 from egorear.files import atomic_write, read_json, write_json
+from egorear.models.agegopose import AGEgoPose, AGEgoPoseConfig
 from egorear.models.egoposeformer import EgoPoseFormer, EgoPoseFormerConfig
 from egorear.models.egorear import EgoRear, EgoRearConfig
 from egorear.models.egotap import EgoTAP, EgoTAPConfig
@@ -25,6 +26,7 @@ CLASSES: dict[str, tuple[type, type[nn.Module]]] = {
     "EgoRear": (EgoRearConfig, EgoRear),
     "EgoPoseFormer": (EgoPoseFormerConfig, EgoPoseFormer),
     "EgoTAP": (EgoTAPConfig, EgoTAP),
+    "AGEgoPose": (AGEgoPoseConfig, AGEgoPose),
 }
 
 
@@ -49,7 +51,7 @@ def save_pretrained(model: nn.Module, folder: str | Path, half: bool = False) ->
     write_json(folder / CONFIG, config)
 
 
-def load_pretrained(folder: str | Path) -> EgoRear | EgoPoseFormer | EgoTAP:
+def load_pretrained(folder: str | Path) -> EgoRear | EgoPoseFormer | EgoTAP | AGEgoPose:
     """The network that `save_pretrained` wrote, float32, on the CPU, in eval mode.
 
     Raises:

@@ -1,7 +1,7 @@
-"""ResNet of basic blocks (He et al., CVPR 2016) as a feature pyramid: one map per stride 4, 8, 16, 32.
+"""ResNet (He et al., CVPR 2016) as a feature pyramid: one map per stride 4, 8, 16, 32.
 
-With the default configuration the parameters bear torchvision's names and shapes, so that the state
-dict of its `resnet18` loads once `fc.*` is left out. Narrow configurations train from scratch.
+With the default configuration and with `RESNET50` the parameters bear torchvision's names and shapes, so that the
+state dicts of its `resnet18` and `resnet50` load once `fc.*` is left out. Narrow configurations train from scratch.
 """
 
 from dataclasses import dataclass
@@ -17,15 +17,25 @@ class ResNetConfig:
 
     `stem`: "imagenet" is the 7x7 stride-2 convolution and 3x3 max pooling of the paper; "light" is
     two 3x3 stride-2 convolutions, of which the first is half as wide (cheap on a CPU).
+    `block`: "bottleneck" works at the stage's width inside and gives four times as many channels.
     """
 
     widths: tuple[int, int, int, int] = (64, 128, 256, 512)
     blocks: tuple[int, int, int, int] = (2, 2, 2, 2)
     stem: Literal["imagenet", "light"] = "imagenet"
+    block: Literal["basic", "bottleneck"] = "basic"
+
+    @property
+    def channels(self) -> tuple[int, int, int, int]:
+        """Of the four feature maps."""
+        one, two, three, four = (BLOCKS[self.block].gain * width for width in self.widths)
+        return one, two, three, four
 
 
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions with a shortcut, projected where the shape changes."""
+
+    gain = 1  # channels out, in widths
 
     def __init__(self, width_in: int, width: int, stride: int):
         super().__init__()
@@ -34,9 +44,7 @@ class BasicBlock(nn.Module):
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
-        self.downsample = None
-        if stride != 1 or width_in != width:
-            self.downsample = nn.Sequential(nn.Conv2d(width_in, width, 1, stride, bias=False), nn.BatchNorm2d(width))
+        self.downsample = _shortcut(width_in, width, stride)
 
     def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D h w"]:
         shortcut = x if self.downsample is None else self.downsample(x)
@@ -44,8 +52,34 @@ class BasicBlock(nn.Module):
         return self.relu(self.bn2(self.conv2(x)) + shortcut)
 
 
+class Bottleneck(nn.Module):
+    """1x1, 3x3 and 1x1 convolution with a shortcut; the 3x3 has the stride (torchvision's "v1.5")."""
+
+    gain = 4
+
+    def __init__(self, width_in: int, width: int, stride: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(width_in, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, self.gain * width, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(self.gain * width)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = _shortcut(width_in, self.gain * width, stride)
+
+    def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D h w"]:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.relu(self.bn2(self.conv2(x)))
+        return self.relu(self.bn3(self.conv3(x)) + shortcut)
+
+
+BLOCKS: dict[str, type[BasicBlock] | type[Bottleneck]] = {"basic": BasicBlock, "bottleneck": Bottleneck}
+
+
 class ResNet(nn.Module):
-    """Images to the feature maps of strides 4, 8, 16 and 32, `config.widths` channels wide."""
+    """Images to the feature maps of strides 4, 8, 16 and 32, `config.channels` wide."""
 
     def __init__(self, config: ResNetConfig):
         super().__init__()
@@ -64,12 +98,14 @@ class ResNet(nn.Module):
                 nn.BatchNorm2d(width),
                 nn.ReLU(inplace=True),
             )
-        strides = (1, 2, 2, 2)
+        block, strides = BLOCKS[config.block], (1, 2, 2, 2)
         stages = []
-        for width_out, blocks, stride in zip(config.widths, config.blocks, strides, strict=True):
-            rest = [BasicBlock(width_out, width_out, stride=1) for _ in range(blocks - 1)]
-            stages.append(nn.Sequential(BasicBlock(width, width_out, stride), *rest))
-            width = width_out
+        for inside, channels, blocks, stride in zip(
+            config.widths, config.channels, config.blocks, strides, strict=True
+        ):
+            rest = [block(channels, inside, stride=1) for _ in range(blocks - 1)]
+            stages.append(nn.Sequential(block(width, inside, stride), *rest))
+            width = channels
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -82,3 +118,13 @@ class ResNet(nn.Module):
             x = stage(x)
             pyramid.append(x)
         return pyramid
+
+
+RESNET50 = ResNetConfig(blocks=(3, 4, 6, 3), block="bottleneck")
+
+
+def _shortcut(width_in: int, width: int, stride: int) -> nn.Sequential | None:
+    """The projection past a block that changes the shape."""
+    if stride == 1 and width_in == width:
+        return None
+    return nn.Sequential(nn.Conv2d(width_in, width, 1, stride, bias=False), nn.BatchNorm2d(width))

@@ -65,7 +65,7 @@ class MultiViewUNet(nn.Module):
         self.views, self.maps = views, maps
         self.backbone = ResNet(config.backbone)
         encoded, skips, widths = (
-            [views * width for width in sizes] for sizes in (config.backbone.widths, config.skips, config.widths)
+            [views * width for width in sizes] for sizes in (config.backbone.channels, config.skips, config.widths)
         )
         self.skip = nn.ModuleList(_conv_relu(*sizes, 1) for sizes in zip(encoded, skips, strict=True))
         # What a fusion gets is what comes from the next coarser stride, doubled in size, beside the skip.
