@@ -1,11 +1,14 @@
 """Heatmaps against a plain loop, and there and back."""
 
+import hashlib
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.models import agegopose_rule
 from tests.models.egotap_rule import goldens, uniform_input
 
 from egorear.geometry.rig import ego4view_syn
@@ -21,6 +24,7 @@ from egorear.heatmaps import (
     limb_points,
     published_joint_heatmaps,
     published_limb_maps,
+    rounded_heatmaps,
     soft_argmax,
     stamped_heatmaps,
     to_image_pixels,
@@ -323,3 +327,17 @@ def test_gradients_reach_the_joints_and_are_finite():
     limb_angle(ends[0], ends[1]).backward()
     assert ends.grad is not None
     assert ends.grad.isfinite().all()
+
+
+def test_the_rounded_form_is_that_of_the_published_generator() -> None:
+    published = agegopose_rule.goldens()["I_hmgen"]
+    seed = hashlib.sha256(b"input.hmgen.joints").digest()[:8]
+    joints = np.random.default_rng(int.from_bytes(seed, "little")).random((15, 2)) * [1480, 1224] - 100
+    joints = torch.from_numpy(joints.astype(np.float32))
+    close(rounded_heatmaps(joints, (1280, 1024)), published)
+
+
+def test_the_rounded_form_leaves_nothing_of_joints_that_are_far_or_unknown() -> None:
+    joints = torch.tensor([(-140.0, 500.0), (math.nan, 3.0), (-120.0, 500.0), (640.0, 1129.0)])
+    # Cells -7, -, -6 and 70.56: rounded 71, out of reach of the last row 63.
+    assert rounded_heatmaps(joints, (1280, 1024)).amax((-2, -1)).tolist() == [0, 0, 1, 0]

@@ -55,6 +55,23 @@ def published_joint_heatmaps(
     return _separable(torch.where(near, places.trunc(), math.nan), size, sigma=1.0, radius=float(EGOTAP_RADIUS))
 
 
+def rounded_heatmaps(
+    joints_2d: Float[Tensor, "*B 2"], image_size: tuple[int, int], size: int = 64, sigma: float = 2.0
+) -> Float[Tensor, "*B {size} {size}"]:
+    """The joint target of the released code of AG-EgoPose: peak 1, zero outside a 13x13 window (of sigma 2).
+
+    The centre is the nearest whole heatmap pixel to joint·size/image_size (half to even), the window reaches
+    int(3·sigma) pixels, and each map is divided by its maximum: so a joint outside the image, but within the reach of
+    the window, leaves a blob of peak 1 at the border. One farther out, or not finite, gives zeros. The paper's own
+    formula (equation 7) is `gaussian_heatmaps`.
+
+    joints_2d: pixels as they were annotated. image_size: (width, height) of those images; the map is square.
+    """
+    centre = (joints_2d * size / joints_2d.new_tensor(image_size)).round()
+    maps = _separable(centre, size, sigma, radius=float(int(3 * sigma)))
+    return maps / maps.amax((-2, -1), keepdim=True).clamp_min(torch.finfo(maps.dtype).tiny)
+
+
 def published_limb_maps(
     parent_2d: Float[Tensor, "*B 2"], child_2d: Float[Tensor, "*B 2"], size: int = 64, image_size: int = 1024
 ) -> Float[Tensor, "*B {size} {size}"]:

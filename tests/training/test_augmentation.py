@@ -15,11 +15,11 @@ from egorear.datasets.sample import Sample
 from egorear.datasets.truth import Visibility
 from egorear.errors import UserError
 from egorear.geometry.rig import Rig, ego4view_syn
-from egorear.geometry.skeleton import EGO4VIEW
+from egorear.geometry.skeleton import EGO4VIEW, EGOCAP, EGOPW
 from egorear.geometry.transforms import transform_points
 from egorear.models.images import IMAGENET_MEAN, IMAGENET_STD, normalize
 from egorear.training.augmentation import Augmentation
-from egorear.training.mirror import is_symmetric, partners
+from egorear.training.mirror import is_symmetric, mirror_truth, partners
 from egorear.training.photometry import add_noise, blur
 from egorear.training.warp import move
 
@@ -87,6 +87,18 @@ def present_of(sample: Sample) -> Tensor:
 def tensors(sample: Sample) -> list[Tensor]:
     parts = [getattr(sample, field.name) for field in fields(sample)] + [sample.rig.T_camera_device]
     return [part.clone() for part in parts if isinstance(part, Tensor)]
+
+
+@pytest.mark.parametrize("skeleton", [EGO4VIEW, EGOPW, EGOCAP], ids=["ego4view", "egopw", "egocap"])
+def test_the_mirror_swaps_the_joints_of_any_skeleton(skeleton):
+    joints, seen = torch.randn(2, len(skeleton), 3), torch.ones((2, 4, len(skeleton)), dtype=torch.bool)
+    nowhere = torch.zeros((*seen.shape, 2))
+    frames = people(ego4view_syn().resized(32, 32), 2)
+    sample = replace(frames, joints=joints, joints_2d=nowhere, visible=seen, visibility=None)
+    after = mirror_truth(sample, torch.tensor([True, False]), skeleton)
+    left, right = skeleton.index("LeftHand"), skeleton.index("RightHand")
+    assert torch.equal(after.joints[0, left], joints[0, right] * torch.tensor([-1.0, 1.0, 1.0]))
+    assert torch.equal(after.joints[1], joints[1])
 
 
 @pytest.mark.parametrize("size", [128, 256])

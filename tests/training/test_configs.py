@@ -10,13 +10,16 @@ from egorear.models import MODELS
 from egorear.training.cli import StageCLI
 
 ROOT = Path(__file__).parents[2] / "configs"
-FOLDERS = ("ego4view_rw", "ego4view_syn", "egocap", "egotap_nano", "nano", "small", "unrealego")
+FOLDERS = (
+    "agegopose_nano", "ego4view_rw", "ego4view_syn", "egocap", "egopw", "egotap_nano", "nano", "sceneego", "small",
+    "unrealego",
+)  # fmt: skip
 CONFIGS = sorted(path for folder in FOLDERS for path in (ROOT / folder).glob("*.yaml"))
 
 
 def build(path: Path) -> StageCLI:
     with torch.device("meta"):  # the paper's networks are large
-        return StageCLI([f"--config={path}", "--data.root=unused", "--model.init_from=[]"])
+        return StageCLI([f"--config={path}", "--data.root=unused", "--model.init_from=[]", "--model.init_parts=[]"])
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: f"{path.parent.name}/{path.stem}")
@@ -70,3 +73,23 @@ def test_the_official_egotap_has_the_published_size() -> None:
     network = build(ROOT / "egocap" / "lifter.yaml").model.network
     # What the published networks hold but never use: two classifiers, a class token and a pooler.
     assert sum(p.numel() for p in network.parameters()) == 169_246_913 - 2 * 513_000 - 1_050_624
+
+
+@pytest.mark.parametrize(("folder", "name"), [("egopw", "agegopose"), ("agegopose_nano", "agegopose-nano")])
+def test_the_stages_of_agegopose_train_the_network_of_the_package(folder: str, name: str) -> None:
+    whole = MODELS[name][0]
+    heatmaps, poses = (build(ROOT / folder / f"{stage}.yaml") for stage in ("heatmap", "pose"))
+    alone = dict.fromkeys(("static", "embedding", "motion", "decoder"))
+    assert heatmaps.model.network.config == replace(whole, **alone)
+    assert poses.model.network.config == whole
+    assert (heatmaps.datamodule.window, poses.datamodule.window) == (None, whole.window)
+    assert poses.datamodule.stride == whole.window // 2
+
+
+def test_agegopose_on_sceneego_goes_on_with_the_network_of_egopw() -> None:
+    egopw, sceneego = (build(ROOT / folder / "pose.yaml").model for folder in ("egopw", "sceneego"))
+    assert sceneego.network.config == egopw.network.config
+    assert (sceneego.loss, sceneego.frozen) == (egopw.loss, egopw.frozen)
+    # 14.2 million of ActionFormer's blocks and all of ResNet-50 but its last stage do not learn.
+    learnt = sum(p.numel() for p in egopw.network.parameters() if p.requires_grad)
+    assert learnt == 14_964_736 + 787_584 + 154_752 + 919_299

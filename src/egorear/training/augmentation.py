@@ -5,11 +5,12 @@ import math
 from dataclasses import dataclass, fields, replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from egorear.datasets.sample import Sample
 from egorear.errors import UserError
+from egorear.geometry.skeleton import EGO4VIEW, Skeleton
 from egorear.training.mirror import is_symmetric
 from egorear.training.patches import erase
 from egorear.training.photometry import add_noise, blur, normalized_in_other_light
@@ -57,12 +58,13 @@ class Augmentation:
                 raise UserError(f"'augmentation.{field.name}' is {value} but must be {limits}")
 
     @torch.no_grad()
-    def __call__(self, sample: Sample) -> tuple[Float[Tensor, "B V 3 H W"], Sample]:
-        """Normalised images, and the batch whose truth, rig and `present` are true for them (its own `images` remain
-        those that came in). Draws from the global generator of the sample's device; changes nothing in place."""
+    def __call__(self, sample: Sample, skeleton: Skeleton = EGO4VIEW) -> tuple[Float[Tensor, "B V 3 H W"], Sample]:
+        """Normalised images, and the batch whose truth (joints of `skeleton`), rig and `present` are true for them (its
+        own `images` remain those that came in). Draws from the global generator of the sample's device; changes nothing
+        in place."""
         with torch.autocast(sample.images.device.type, enabled=False):
             if self.mirror or self.turned:
-                images, sample = move(sample, *self._motion(sample))
+                images, sample = move(sample, *self._motion(sample), skeleton)
             else:
                 images = sample.images.to(torch.float32, memory_format=torch.contiguous_format)
             if self.blur:
@@ -75,6 +77,28 @@ class Augmentation:
         if self.view_dropout:
             sample = replace(sample, present=lose_views(sample, self.view_dropout))
         return images, sample
+
+    @torch.no_grad()
+    def light_of_windows(self, images: UInt8[Tensor, "B T V 3 H W"]) -> Float[Tensor, "B T V 3 H W"]:
+        """Normalised images of windows whose light and noise changes as a whole: the same for all frames of a view.
+
+        Raises:
+            UserError: there is more to change than light and noise.
+        """
+        for name in ("blur", *SHARES):
+            if getattr(self, name):
+                raise UserError(
+                    f"'augmentation.{name}' is {getattr(self, name)} but windows of frames can only be given other "
+                    "light ('contrast', 'colour', 'brightness') and 'noise'"
+                )
+        frames, height = images.shape[1], images.shape[-2]
+        with torch.autocast(images.device.type, enabled=False):
+            # One tall picture, of which all frames are parts.
+            tall = images.movedim(1, 3).flatten(3, 4).to(torch.float32, memory_format=torch.contiguous_format)
+            tall = normalized_in_other_light(tall, self.contrast, self.colour, self.brightness)
+            if self.noise:
+                tall = add_noise(tall, self.noise)
+        return tall.unflatten(3, (frames, height)).movedim(3, 1)
 
     def _motion(self, sample: Sample) -> tuple[Bool[Tensor, "B"], Float[Tensor, "B V 3"]]:
         """Which frames are mirrored, and the turn (axis · angle) of every camera."""

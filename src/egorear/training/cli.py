@@ -18,6 +18,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from egorear.errors import UserError
 from egorear.files import check_writable
+from egorear.models.agegopose import AGEgoPoseConfig
 from egorear.models.egorear import EgoRearConfig
 from egorear.models.egotap import EgoTAPConfig
 from egorear.models.pretrained import save_pretrained
@@ -57,9 +58,9 @@ class StageCLI(LightningCLI):
         )  # fmt: skip
         parser.add_argument("--checkpoint_every_n_steps", type=int, default=500, help="how often last.ckpt is written")
         for field in ("views", "image_size"):
-            parser.link_arguments(
-                (f"model.network.{field}", "model.egotap"), f"data.{field}", compute_fn=_of_the_network(field)
-            )
+            networks = (f"model.network.{field}", "model.egotap", "model.agegopose")
+            parser.link_arguments(networks, f"data.{field}", compute_fn=_of_the_network(field))
+        parser.link_arguments("model.agegopose", "data.window", compute_fn=_window)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         try:
@@ -92,7 +93,8 @@ class StageCLI(LightningCLI):
             if not self.checkpoint.is_file():
                 raise UserError(f"there is no checkpoint {path}, which --ckpt_path names")
         if self.checkpoint is not None:
-            self.config["model"]["init_from"] = ()  # the checkpoint has it all, and earlier stages may be gone
+            # The checkpoint has it all, and earlier stages may be gone.
+            self.config["model"]["init_from"] = self.config["model"]["init_parts"] = ()
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The configured trainer with our checkpoints, CSV log, and plain progress where there is no terminal."""
@@ -164,18 +166,28 @@ def run(name: str, argv: list[str]) -> int:
     return 0
 
 
-def _of_the_network(field: str) -> Callable[[Any, Any], Any]:
-    """The field of EgoTAP's configuration where that is given, else of EgoRear's."""
+def _of_the_network(field: str) -> Callable[[Any, Any, Any], Any]:
+    """The field of EgoTAP's or AG-EgoPose's configuration where one is given, else of EgoRear's."""
 
-    def chosen(of_network: Any, egotap: Any) -> Any:
+    def chosen(of_network: Any, egotap: Any, agegopose: Any) -> Any:
         # Not built yet: jsonargparse holds the fields in a namespace beside the name of the class.
-        return of_network if egotap is None else getattr(egotap.init_args, field)
+        other = egotap if agegopose is None else agegopose
+        return of_network if other is None else getattr(other.init_args, field)
 
     return chosen
 
 
-def _judged_by(config: EgoRearConfig | EgoTAPConfig) -> str:
+def _window(agegopose: Any) -> int | None:
+    """Frames of a window for a network that looks along time, nothing for others and for those of heatmaps alone."""
+    if agegopose is None or agegopose.init_args.decoder is None:
+        return None
+    return agegopose.init_args.window
+
+
+def _judged_by(config: EgoRearConfig | EgoTAPConfig | AGEgoPoseConfig) -> str:
     """The figure of the validation by which the best weights are kept."""
+    if isinstance(config, AGEgoPoseConfig):
+        return "peak_px" if config.decoder is None else "mpjpe_mm"
     if config.lifter is not None:
         return "mpjpe_mm"
     if isinstance(config, EgoTAPConfig):

@@ -15,8 +15,10 @@ from torch.utils.data import DataLoader
 from egorear.datasets.frames import FrameDataset, FrameStream
 from egorear.datasets.opening import open_dataset
 from egorear.datasets.sample import Sample
+from egorear.datasets.windows import WindowDataset
 from egorear.errors import UserError
 from egorear.geometry.rig import Rig
+from egorear.geometry.skeleton import EGO4VIEW, Skeleton
 from egorear.training.batches import EndlessLoader, EpochBatches, shares
 from egorear.training.memory import MemoryDataset
 from egorear.training.place import Place, place_of
@@ -29,7 +31,10 @@ class FrameData(LightningDataModule):
     """Ego4View-Syn, Ego4View-RW, anything in their layout, or shards.
 
     root: the dataset's folder; which of the three it is follows from its lists or index.
-    views, image_size: those of the network (the command line links them to it).
+    views, image_size: those of the network (the command line links them to it, as it does with window).
+    window: frames of a window, for networks that look along time; batches are "B T V …", and their sizes count
+    windows. None: single frames. stride: training frames from one window to the next; default: half a window.
+    Validation and test windows lie side by side, so that each frame counts once (`datasets.windows.covering`).
     batch_size: training frames a step and device. val_batch_size: default `batch_size`.
     workers: processes that read and decode; with `in_memory` only while the cache is made.
     in_memory: decode the whole split once into `cache` and serve batches from there (see `memory`): for small
@@ -53,13 +58,19 @@ class FrameData(LightningDataModule):
         cache: str = "~/.cache/egorear/frames",
         seed: int = 42,
         stream: FrameStream | None = None,
+        window: int | None = None,
+        stride: int | None = None,
     ) -> None:
         super().__init__()
+        if window is not None and stream is not None:
+            raise UserError("'data.stream' gives single frames, which a network of windows cannot be trained with")
         self.root, self.views, self.image_size = root, views, image_size
         self.batch_size, self.val_batch_size = batch_size, val_batch_size or batch_size
         self.workers, self.in_memory, self.cache, self.seed = workers, in_memory, cache, seed
         self.stream = stream
+        self.window, self.stride = window, stride
         self._opened: dict[str, FrameDataset] = {}
+        self._windows: dict[str, WindowDataset] = {}
         self._start, self._order_then = Place(0, 0, 0), {}
 
     @property
@@ -67,24 +78,30 @@ class FrameData(LightningDataModule):
         """The cameras of the frames, at their calibrated size; None before a split has been opened."""
         return next((data.rig for data in self._opened.values()), None)
 
+    @property
+    def skeleton(self) -> Skeleton:
+        """Whose joints the frames tell; Ego4View's before a split has been opened."""
+        return next((data.skeleton for data in self._opened.values()), EGO4VIEW)
+
     def check(self, *splits: str, ranks: int = 1) -> None:
         """Opens what will be needed: bad input is told before processes are started and long work begins.
 
         Raises:
-            UserError: a split cannot be read, or has fewer frames than there are processes.
+            UserError: a split cannot be read, has no run as long as a window, or has fewer frames or windows than
+                there are processes.
         """
         for split in splits:
-            if (split != "train" or self.stream is None) and len(self._open(split)) < ranks:
+            if (split != "train" or self.stream is None) and (items := self._count(split)) < ranks:
                 raise UserError(
-                    f"{self.root} has {len(self._open(split))} frames in '{split}', which {ranks} processes cannot "
-                    "share: give fewer --trainer.devices"
+                    f"{self.root} has {items} {self._items} in '{split}', which {ranks} processes cannot share: give "
+                    "fewer --trainer.devices"
                 )
 
     def prepare_data(self) -> None:
         """Decodes what `check` has opened; Lightning calls this in one process of each machine."""
         if self.in_memory:
             for split in self._opened:
-                self._data(split)
+                self._frames(split)
 
     def state_dict(self) -> dict[str, Any]:
         """Which batch of which order comes next."""
@@ -141,7 +158,7 @@ class FrameData(LightningDataModule):
         return {
             "data.batch_size times trainer.devices": self.batch_size * ranks,
             "data.seed": self.seed,
-            "the number of training frames": len(self._open("train")),
+            f"the number of training {self._items}": self._count("train"),
         }
 
     def _open(self, split: str) -> FrameDataset:
@@ -149,16 +166,39 @@ class FrameData(LightningDataModule):
             self._opened[split] = open_dataset(self.root, split, self.image_size, self.views)
         return self._opened[split]
 
-    def _data(self, split: str) -> FrameDataset | MemoryDataset:
+    def _frames(self, split: str) -> FrameDataset | MemoryDataset:
         data = self._open(split)
         return MemoryDataset(data, self.cache, self.workers) if self.in_memory else data
 
+    def _cut(self, split: str, window: int) -> WindowDataset:
+        if split not in self._windows:
+            stride = None
+            if split == "train":
+                stride = max(1, window // 2) if self.stride is None else self.stride
+            try:
+                self._windows[split] = WindowDataset(self._open(split), window, stride)
+            except UserError as error:
+                raise UserError(f"{self.root}, split '{split}': {error}") from error
+        return self._windows[split]
+
+    def _data(self, split: str) -> FrameDataset | MemoryDataset | WindowDataset:
+        frames = self._frames(split)
+        return frames if self.window is None else self._cut(split, self.window).of(frames)
+
+    def _count(self, split: str) -> int:
+        return len(self._open(split) if self.window is None else self._cut(split, self.window))
+
+    @property
+    def _items(self) -> str:
+        return "frames" if self.window is None else f"windows of {self.window} frames"
+
     def _loader(
-        self, data: FrameDataset | MemoryDataset, batches: EpochBatches | list[list[int]]
+        self,
+        data: FrameDataset | MemoryDataset | WindowDataset,
+        batches: EpochBatches | list[list[int]],
     ) -> DataLoader[Sample]:
-        in_memory = isinstance(data, MemoryDataset)
-        collate = MemoryDataset.collate if in_memory else Sample.stack
-        return DataLoader(data, batch_sampler=batches, **self._how(0 if in_memory else self.workers, collate))
+        collate = Sample.stack if isinstance(data, FrameDataset) else MemoryDataset.collate
+        return DataLoader(data, batch_sampler=batches, **self._how(0 if self.in_memory else self.workers, collate))
 
     @staticmethod
     def _how(workers: int, collate: Callable[..., Sample]) -> dict[str, Any]:

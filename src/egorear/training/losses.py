@@ -4,6 +4,7 @@ In every skeleton the root, joint 0, is the only joint without heatmap; limb k j
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -40,13 +41,19 @@ SHARPNESS = 20.0  # of the softmax that finds a peak: a true peak of 1 outweighs
 class LossConfig:
     """Weights and targets; the defaults are EgoRear's official recipe. A weight of 0 leaves a term out.
 
-    heatmap: of the heatmaps' MSE, summed over views, initial and refined alike. The release's third stage takes the
+    heatmap: of the heatmaps' loss, summed over views, initial and refined alike. The release's third stage takes the
     mean row-wise L2 norm there (its pose criterion, applied to heatmaps); we keep the MSE of the paper.
     limbs: of the limb heatmaps' squared error, each limb's divided by its length in heatmap pixels, summed over views
     (EgoTAP; official: 1).
-    pose: of the MPJPE in centimetres, summed over the proposal and its refinements.
-    cosine: of the negative sum over the bones of the cosine between predicted and true bone (EgoTAP; official: 0.001).
-    sigma: None makes the targets of the published recipes at whole pixels, EgoRear's or EgoTAP's as the network is; a
+    heatmap_loss: "mse", or "bce": cross-entropy with logits, of networks that give those (AG-EgoPose; official).
+    positive: by how much more the cross-entropy counts what is a joint than what is none (PyTorch's `pos_weight`;
+    AG-EgoPose's paper: 1, its released code: 12).
+    pose: of the MPJPE in centimetres, summed over the proposal and its refinements; of AG-EgoPose in metres (1).
+    bone: of the squared error of the bones' lengths (m²), averaged over the bones (AG-EgoPose; official: 0.1).
+    cosine: of the negative cosine between predicted and true bone, summed over the bones (EgoTAP; official: 0.001), of
+    AG-EgoPose averaged over them (0.01). The released code of AG-EgoPose sums both bone terms and has other weights:
+    pose 5, bone 14·0.1 and cosine 14·0.01 repeat it.
+    sigma: None makes the targets of the published recipes at whole pixels, as the network's own code has them; a
     number makes sub-pixel Gaussians of that deviation in heatmap pixels, and limbs as the curves that the lens sees.
     foreground: a pixel counts 1 + foreground x target. A joint covers 6 of a nano heatmap's 1024 pixels; with all
     alike, predicting zero is a good answer for the first thousands of steps.
@@ -57,8 +64,11 @@ class LossConfig:
     """
 
     heatmap: float = 10.0
+    heatmap_loss: Literal["mse", "bce"] = "mse"
+    positive: float = 1.0
     limbs: float = 1.0
     pose: float = 0.1
+    bone: float = 0.0
     cosine: float = 0.0
     sigma: float | None = None
     foreground: float = 0.0
@@ -209,11 +219,15 @@ def bone_cosine(
 ) -> Float[Tensor, ""]:
     """Cosine between predicted and true bones, summed over the bones between scored joints, averaged over the batch
     (EgoTAP, supplement; facts: COS)."""
+    return F.cosine_similarity(bones(poses, skeleton), bones(joints, skeleton), dim=-1).sum(dim=-1).mean()
+
+
+def bones(poses: Float[Tensor, "*B J 3"], skeleton: Skeleton) -> Float[Tensor, "*B N 3"]:
+    """From parent to child of each bone between scored joints."""
     scored = set(skeleton.groups["all"])
     pairs = [(p, j) for j, p in enumerate(skeleton.parents) if p != j and {p, j} <= scored]
     parents, children = (list(index) for index in zip(*pairs, strict=True))
-    predicted, true = (each[:, children] - each[:, parents] for each in (poses, joints))
-    return F.cosine_similarity(predicted, true, dim=-1).sum(dim=-1).mean()
+    return poses[..., children, :] - poses[..., parents, :]
 
 
 def joints_2d_loss(

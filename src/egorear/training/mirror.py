@@ -14,7 +14,7 @@ from torch import Tensor
 
 from egorear.datasets.sample import Sample
 from egorear.geometry.rig import Rig
-from egorear.geometry.skeleton import EGO4VIEW
+from egorear.geometry.skeleton import Skeleton
 from egorear.geometry.transforms import invert_rigid
 
 SYMMETRIC_M = 0.002  # a rig whose camera centres are mirror images to this is symmetric; lenses may differ freely
@@ -43,20 +43,20 @@ def reflected(points: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3"]:
     return points * points.new_tensor((-1.0, 1.0, 1.0))
 
 
-def mirror_truth(sample: Sample, chosen: Bool[Tensor, "B"]) -> Sample:
-    """The truth of the chosen samples in the mirror: joints swapped and reflected, what is known of a view taken
-    from its partner. Images and `joints_2d` remain to be made (`warp.move`)."""
+def mirror_truth(sample: Sample, chosen: Bool[Tensor, "B"], skeleton: Skeleton) -> Sample:
+    """The truth of the chosen samples in the mirror: joints (of `skeleton`) swapped and reflected, what is known of a
+    view taken from its partner. Images and `joints_2d` remain to be made (`warp.move`)."""
     other = partners(sample.rig.views)
 
     def pick(new: Tensor, old: Tensor) -> Tensor:
         return torch.where(chosen.view(-1, *[1] * (old.ndim - 1)), new, old)
 
     def of_joints(values: Tensor) -> Tensor:
-        return pick(values[:, other][..., EGO4VIEW.mirror], values)
+        return pick(values[:, other][..., skeleton.mirror], values)
 
     return replace(
         sample,
-        joints=pick(reflected(sample.joints[:, EGO4VIEW.mirror]), sample.joints),
+        joints=pick(reflected(sample.joints[:, skeleton.mirror]), sample.joints),
         visible=of_joints(sample.visible),
         visibility=None if sample.visibility is None else of_joints(sample.visibility),
         present=None if sample.present is None else pick(sample.present[:, other], sample.present),

@@ -15,14 +15,18 @@ class Schedule:
     decay: "epochs" multiplies by 0.1 after each of the `milestones` (epochs); "cosine" falls to zero at the last
     step, for runs counted in steps (`trainer.max_steps`); "linear" falls in equal steps, one an epoch, from the
     `milestones[0]`th on, and would reach zero after `milestones[1]` (EgoTAP's heatmap networks).
+    floor: the factor at which the cosine ends (AG-EgoPose's poses: 0.1).
     """
 
     warmup_steps: int = 500
     warmup_epochs: float = 0.0
     decay: Literal["epochs", "cosine", "linear"] = "epochs"
     milestones: tuple[int, ...] = (8, 10)
+    floor: float = 0.0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.floor <= 1:
+            raise UserError(f"'schedule.floor' is {self.floor} but must be from 0 to 1")
         if self.decay == "linear" and (len(self.milestones) != 2 or self.milestones[0] >= self.milestones[1]):
             raise UserError(
                 f"'schedule.milestones' is {list(self.milestones)} but a linear decay needs two: the first epoch that "
@@ -46,4 +50,5 @@ class Schedule:
         if not math.isfinite(total_steps):
             raise UserError("the cosine schedule needs an end: set 'trainer.max_steps' or 'trainer.max_epochs'")
         progress = (step - rise) / max(1.0, total_steps - rise)
-        return warmup * 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, progress))))
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, progress))))
+        return warmup * (self.floor + (1 - self.floor) * cosine)

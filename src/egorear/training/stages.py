@@ -1,9 +1,9 @@
-"""One training stage of EgoRear or EgoTAP: a network, what is frozen in it, and the loss of what it puts out.
+"""One training stage of EgoRear, EgoTAP or AG-EgoPose: a network, what is frozen in it, the loss of what it puts out.
 
 The three stages of EgoRear are one module with three configurations (`configs/ego4view_syn`): a network without
 refiner and lifter learns heatmaps; one with a refiner but no lifter learns to refine them, its estimators frozen;
 the whole network learns poses. Those of EgoTAP too (`configs/unrealego`): joint heatmaps, limb heatmaps, and poses
-from both, frozen.
+from both, frozen. AG-EgoPose has two (`configs/egopw`): heatmaps from single frames, and poses from windows of them.
 """
 
 import copy
@@ -16,18 +16,23 @@ from jaxtyping import Float
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torchmetrics import MeanMetric
 
 from egorear.datasets.sample import Sample
 from egorear.errors import UserError
+from egorear.geometry.skeleton import EGO4VIEW, Skeleton
+from egorear.heatmaps import argmax_2d, to_image_pixels
 from egorear.metrics.heatmap import HeatmapMSE
 from egorear.metrics.pose import MPJPE, PAMPJPE
+from egorear.models.agegopose import AGEgoPose, AGEgoPoseConfig, AGEgoPoseOutput
 from egorear.models.attention import only_present
 from egorear.models.egorear import EgoRear, EgoRearConfig, EgoRearOutput
 from egorear.models.egotap import EgoTAP, EgoTAPConfig, EgoTAPOutput
 from egorear.models.images import normalize
 from egorear.models.pretrained import state_difference
 from egorear.training.augmentation import Augmentation
-from egorear.training.initial import load_parts
+from egorear.training.clip_losses import ClipTruth, clip_terms
+from egorear.training.initial import InitialPart, load_part, load_parts, submodule
 from egorear.training.losses import LossConfig, heatmap_targets, limb_targets, loss_terms, true_poses
 from egorear.training.schedule import Schedule
 
@@ -46,11 +51,14 @@ class AdamWConfig:
 class Stage(LightningModule):
     """Trains `network` on batches of `Sample`.
 
-    network: what to build, hence what to learn. egotap: build this network of EgoTAP instead.
+    network: what to build, hence what to learn. egotap, agegopose: build this network of EgoTAP or of AG-EgoPose
+    instead; the latter learns poses from windows of frames, heatmaps from single ones.
     loss, optimizer, schedule: see there.
-    frozen: parts of the network ("estimators") that keep their parameters and BatchNorm statistics.
-    (The releases of both leave frozen estimators in train mode, so that their statistics drift; we do not.)
+    frozen: parts of the network ("estimators"; dots lead inwards: "static.backbone.layer1") that keep their parameters
+    and BatchNorm statistics and drop nothing out: they are in eval mode. (The releases of all three leave them in train
+    mode, so that their statistics drift; we do not.)
     init_from: checkpoints or folders of earlier stages, whose parts are taken over (`initial.load_parts`).
+    init_parts: single parts from anywhere, taken over after those (`initial.load_part`).
     augmentation: of the training images; None for the official recipe.
     ema_decay: keep an exponential average of the weights, which is validated and exported instead.
     compile, channels_last: torch.compile, and NHWC memory: faster on most devices, the results stay.
@@ -64,11 +72,13 @@ class Stage(LightningModule):
         self,
         network: EgoRearConfig = EgoRearConfig(),  # noqa: B008 (frozen, as the others)
         egotap: EgoTAPConfig | None = None,
+        agegopose: AGEgoPoseConfig | None = None,
         loss: LossConfig = LossConfig(),  # noqa: B008
         optimizer: AdamWConfig = AdamWConfig(),
         schedule: Schedule = Schedule(),  # noqa: B008
         frozen: tuple[str, ...] = (),
         init_from: tuple[str, ...] = (),
+        init_parts: tuple[InitialPart, ...] = (),
         augmentation: Augmentation | None = None,
         ema_decay: float | None = None,
         compile: bool = False,
@@ -80,15 +90,19 @@ class Stage(LightningModule):
         self.loss, self.optimizer, self.schedule = loss, optimizer, schedule
         self.frozen, self.augmentation, self.ema_decay = frozen, augmentation, ema_decay
         self.channels_last = channels_last
-        self.egotap = egotap
-        self.network: EgoRear | EgoTAP = EgoRear(network) if egotap is None else EgoTAP(egotap)
+        self.egotap, self.agegopose = egotap, agegopose
+        self._check()
+        self.network: EgoRear | EgoTAP | AGEgoPose
+        if agegopose is not None:
+            self.network = AGEgoPose(agegopose)
+        else:
+            self.network = EgoRear(network) if egotap is None else EgoTAP(egotap)
         for source in init_from:
             load_parts(self.network, source)
+        for initial in init_parts:
+            load_part(self.network, initial)
         for name in frozen:
-            if name not in dict(self.network.named_children()):
-                parts = ", ".join(part for part, _ in self.network.named_children())
-                raise UserError(f"'model.frozen' names '{name}' but the network has only {parts}")
-            self.network.get_submodule(name).requires_grad_(False)
+            submodule(self.network, name, "model.frozen").requires_grad_(False)
         if channels_last:
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).requires_grad_(False) if ema_decay else None
@@ -96,10 +110,11 @@ class Stage(LightningModule):
             self.network.compile()
         self.mpjpe_mm, self.pa_mpjpe_mm = MPJPE(), PAMPJPE()
         self.mse_initial, self.mse_refined, self.mse_limbs = HeatmapMSE(), HeatmapMSE(), HeatmapMSE()
+        self.peak_px = MeanMetric()
         self.train()  # Lightning does not call this before the first step
 
     @property
-    def answer(self) -> EgoRear | EgoTAP:
+    def answer(self) -> EgoRear | EgoTAP | AGEgoPose:
         """The network to validate, test and export."""
         return self.network if self.average is None else self.average
 
@@ -120,12 +135,7 @@ class Stage(LightningModule):
     def training_step(self, batch: Sample, batch_idx: int) -> Float[Tensor, ""]:
         # Whatever is random in a step follows from its number, so that a resumed run repeats it.
         torch.manual_seed(_step_seed(self.seed, self.current_epoch, batch_idx, self.global_rank))
-        if self.augmentation is None:
-            images = normalize(batch.images)
-        else:
-            images, batch = self.augmentation(batch)
-        output = self.network(self._in_format(images), batch.rig, batch.present)
-        terms = loss_terms(output, batch, self.loss, self.egotap)
+        terms = self._terms(batch) if self.agegopose is None else self._clip_terms(batch, self.agegopose)
         loss = torch.stack(list(terms.values())).sum()
         if batch_idx % FINITE_CHECK_STEPS == 0 and not loss.isfinite():
             raise UserError(
@@ -166,10 +176,58 @@ class Stage(LightningModule):
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
+    @property
+    def _joints(self) -> Skeleton:
+        """Whose joints the batches tell."""
+        data = None if self._trainer is None else getattr(self._trainer, "datamodule", None)
+        return EGO4VIEW if data is None else data.skeleton
+
+    def _terms(self, batch: Sample) -> dict[str, Float[Tensor, ""]]:
+        if self.augmentation is None:
+            images = normalize(batch.images)
+        else:
+            images, batch = self.augmentation(batch, self._joints)
+        output = self.network(self._in_format(images), batch.rig, batch.present)
+        return loss_terms(output, batch, self.loss, self.egotap)
+
+    def _clip_terms(self, batch: Sample, network: AGEgoPoseConfig) -> dict[str, Float[Tensor, ""]]:
+        if self.augmentation is None:
+            images = normalize(batch.images)
+        elif network.decoder is not None:
+            images = self.augmentation.light_of_windows(batch.images)
+        else:
+            images, batch = self.augmentation(batch, self._joints)
+        output, truth = self._clip(self.network, images, batch, network)
+        return clip_terms(output, truth, self.loss, network.joints)
+
+    def _clip(
+        self, model: nn.Module, images: Float[Tensor, "*B V 3 H W"], batch: Sample, network: AGEgoPoseConfig
+    ) -> tuple[AGEgoPoseOutput, ClipTruth]:
+        """The answer to windows of one camera, or to single frames as windows of one, and the truth."""
+        if images.ndim == 5:
+            images, batch = images[:, None], batch.as_windows(1)
+        output = model(self._in_format(images[:, :, 0]))
+        return output, ClipTruth.of(batch, self._joints, network)
+
+    def _check(self) -> None:
+        if self.agegopose is None:
+            if self.loss.heatmap_loss == "bce":
+                raise UserError(
+                    "'loss.heatmap_loss' is 'bce', which only 'model.agegopose' gives logits for: take 'mse'"
+                )
+            return
+        if self.egotap is not None:
+            raise UserError("'model.egotap' and 'model.agegopose' are both given but a stage trains one network")
+        if self.augmentation is not None and self.augmentation.mirror:
+            raise UserError("'augmentation.mirror' must be 0 for 'model.agegopose', whose one lens is not symmetric")
+
     def _in_format(self, images: Float[Tensor, "B V 3 H W"]) -> Float[Tensor, "B V 3 H W"]:
         return images.movedim(-3, -1).contiguous().movedim(-1, -3) if self.channels_last else images
 
     def _judge(self, batch: Sample, split: str) -> None:
+        if self.agegopose is not None:
+            self._judge_clip(batch, split, self.agegopose)
+            return
         images = self._in_format(normalize(batch.images))
         output: EgoRearOutput = self.answer(images, batch.rig, batch.present)
         maps = {
@@ -195,6 +253,23 @@ class Stage(LightningModule):
             for name, metric in {"mpjpe_mm": self.mpjpe_mm, "pa_mpjpe_mm": self.pa_mpjpe_mm}.items():
                 metric.update(pose, truth)
                 self.log(f"{split}/{name}", metric, prog_bar=True, batch_size=len(batch.joints))
+
+    def _judge_clip(self, batch: Sample, split: str, network: AGEgoPoseConfig) -> None:
+        output, truth = self._clip(self.answer, normalize(batch.images), batch, network)
+        counted, size = truth.counted, len(truth.joints)
+        if output.heatmap_logits is not None:
+            maps = output.heatmap_logits[counted].float().sigmoid()
+            self.mse_initial.update(maps, truth.heatmaps(maps.shape[-1], self.loss.sigma)[counted])
+            self.log(f"{split}/heatmap_mse", self.mse_initial, batch_size=size)
+            width = network.image_size
+            peaks = to_image_pixels(argmax_2d(maps)[0], width, maps.shape[-1])
+            away = torch.linalg.vector_norm(peaks - (truth.place[counted] * width - 0.5), dim=-1)
+            self.peak_px.update(away, truth.seen[counted].float())
+            self.log(f"{split}/peak_px", self.peak_px, batch_size=size)
+        if output.poses is not None:
+            for name, metric in {"mpjpe_mm": self.mpjpe_mm, "pa_mpjpe_mm": self.pa_mpjpe_mm}.items():
+                metric.update(output.poses[counted].float(), truth.joints[counted])
+                self.log(f"{split}/{name}", metric, prog_bar=True, batch_size=size)
 
 
 def _step_seed(seed: int, epoch: int, batch: int, rank: int) -> int:

@@ -18,17 +18,18 @@ from egorear.datasets.truth import Visibility
 from egorear.geometry.cameras import Camera
 from egorear.geometry.rays import pixel_rays
 from egorear.geometry.rig import Rig
+from egorear.geometry.skeleton import EGO4VIEW, Skeleton
 from egorear.geometry.transforms import axis_angle_to_matrix
 from egorear.training.mirror import mirror_truth, partners, reflected
 
 
 def move(
-    sample: Sample, mirrored: Bool[Tensor, "B"], turns: Float[Tensor, "B V 3"]
+    sample: Sample, mirrored: Bool[Tensor, "B"], turns: Float[Tensor, "B V 3"], skeleton: Skeleton = EGO4VIEW
 ) -> tuple[Float[Tensor, "B V 3 H W"], Sample]:
     """Images (0..255) and truth of a batch of which some frames are mirrored and some cameras turned.
 
     mirrored: only where `mirror.is_symmetric`. turns: axis · angle (radians) of each camera's turn about its own
-    centre, in its own frame. What neither concerns keeps its values exactly.
+    centre, in its own frame. skeleton: whose joints the truth tells. What neither concerns keeps its values exactly.
     """
     T = sample.rig.T_camera_device.expand(*turns.shape[:2], 4, 4)
     turn = torch.eye(4).to(T).repeat(*turns.shape[:2], 1, 1)
@@ -36,7 +37,7 @@ def move(
     rig = replace(sample.rig, T_camera_device=_product(turn, T))
     moved = mirrored | (turns != 0).flatten(1).any(1)
     images = _render(sample.images, rig, T, mirrored, moved)
-    sample = mirror_truth(sample, mirrored)
+    sample = mirror_truth(sample, mirrored, skeleton)
     pixels, inside = rig.project(sample.joints)
     lost = moved[:, None, None] & ~inside
     return images, replace(
