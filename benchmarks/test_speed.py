@@ -4,14 +4,17 @@ Run with OMP_NUM_THREADS=1; the data engine has `python benchmarks/synth.py`. Th
 nothing here fails for being slow.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from egorear.geometry.rig import ego4view_syn
+from egorear.geometry.rig import ego4view_syn, shipped
 from egorear.models import MODELS
+from egorear.models.agegopose import AGEgoPose, AGEgoPoseConfig
 from egorear.models.egorear import EgoRear
-from egorear.tracking import PoseTracker
+from egorear.tracking import PoseStream, PoseTracker
 
 
 def test_project_four_views_of_8000_points(benchmark):
@@ -32,3 +35,17 @@ def test_track_one_frame_of_four_views(benchmark, name):
     rig = ego4view_syn().resized(256, 256)
     images = {view: np.zeros((256, 256, 3), np.uint8) for view in rig.views}
     benchmark(tracker, images, rig)
+
+
+@pytest.mark.parametrize("causal", [False, True], ids=["window", "causal"])
+def test_stream_one_frame(benchmark, causal):
+    """The push of one frame when the window is full: image networks, motion, decoder."""
+    config = MODELS["agegopose-nano"][0]
+    assert isinstance(config, AGEgoPoseConfig)
+    assert config.motion is not None
+    config = replace(config, motion=replace(config.motion, causal=causal))
+    stream = PoseStream(AGEgoPose(config), shipped("egopw"))
+    image = np.zeros((config.image_size, config.image_size * 5 // 4, 3), np.uint8)
+    for _ in range(config.window):
+        stream.push(image)
+    benchmark(stream.push, image)

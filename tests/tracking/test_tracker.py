@@ -88,8 +88,9 @@ def test_two_cameras_of_another_calibration(tracker):
 def test_the_network_is_told_where_the_users_cameras_are(tracker):
     """Training orientation, user's centres: a joint is then projected where the re-rendered image shows it."""
     rig = two_camera_rig()
-    warps = {view: tracker._warp(rig, view, rig.cameras[view]) for view in rig.views}
-    network = tracker._network_rig(rig, warps)
+    cameras = tracker.cameras
+    warps = {view: cameras.warp(rig, view, rig.cameras[view]) for view in rig.views}
+    network = cameras.network_rig(rig, warps)
     pixels, seen = network.project(STANDING)
     originals, in_image = rig.project(STANDING)
     for index, view in enumerate(rig.views):

@@ -100,8 +100,9 @@ def _measure(tracker: "PoseTracker", source: "DatasetSource", batch: int) -> "tu
     sequences: first N frames with all their cameras, then the same with some of them lost (if they have several)."""
     import torch
 
-    from egorear.cli.predict import batches, with_progress
+    from egorear.cli.predict import with_progress
     from egorear.models.confidence import CONFIDENT_M
+    from egorear.tracking.sources import batches
 
     views = tracker.views_of(source.dataset.rig)
     for remark in tracker.remarks(source.dataset.rig):

@@ -8,13 +8,18 @@ from egorear.cli import evaluate_faults
 from egorear.errors import UserError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from egorear.evaluation.motion import MotionReport
     from egorear.evaluation.reliability import Reliability
     from egorear.evaluation.score import ScoreReport
 
 COLUMNS = ("frames", "mpjpe_mm", "pa_mpjpe_mm", "pck", "auc")
 TITLES = ("frames", "MPJPE mm", "PA-MPJPE mm", "PCK@150 %", "AUC %")
+MOTION = ("mpjve", "acceleration_error", "jitter", "jitter_truth")
+MOTION_TITLES = ("MPJVE", "acceleration error", "jitter", "jitter of the truth")
 TRUST = ("ece", "auroc", "mean_confidence", "correct")
-OPTIONS = ("baseline", "train_data")
+OPTIONS = ("baseline", "train_data", "fps")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="test", choices=("train", "validation", "test"))
     parser.add_argument("--baseline", choices=("mean-pose",), help="also score a constant pose on the same frames")
     parser.add_argument("--train-data", metavar="DIR", help="whose train split gives the mean pose (default: --data)")
+    parser.add_argument(
+        "--fps", type=float, metavar="F", help="frames a second, where the dataset tells no times (default: per frame)"
+    )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("--csv", metavar="FILE", help="write the table as CSV too")
     evaluate_faults.add_arguments(parser)
@@ -52,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
 def _score(args: argparse.Namespace) -> int:
     """Scores and prints. Reads the dataset's truth only, no images."""
     from egorear.datasets.opening import open_dataset
+    from egorear.evaluation.matching import KeptTruth, match
+    from egorear.evaluation.motion import frame_times, motion
     from egorear.evaluation.reliability import reliability
     from egorear.evaluation.score import mean_pose, score
     from egorear.poses import Poses
@@ -59,24 +69,28 @@ def _score(args: argparse.Namespace) -> int:
     poses = Poses.load(args.poses)
     dataset = open_dataset(args.data, args.split)
     baseline = mean_pose(open_dataset(args.train_data or args.data, "train")) if args.baseline else None
-    report = score(poses, dataset, baseline)
-    trust = reliability(poses, dataset)
+    truth = KeptTruth(dataset)
+    report = score(poses, truth, baseline)
+    matched = match(poses, truth)
+    trust = reliability(poses, KeptTruth(truth, matched.skeleton))
+    moving = motion(matched, truth.names, frame_times(dataset, matched.places), args.fps)
     if args.csv:
-        _write_csv(report, trust, args.csv)
+        _write_csv(report, trust, moving, args.csv)
     if args.json:
-        print(json.dumps(_as_json(report, trust), indent=2, allow_nan=False))
+        print(json.dumps(_as_json(report, trust, moving), indent=2, allow_nan=False))
     else:
-        _print_tables(report, trust)
+        _print_tables(report, trust, moving)
     return 0
 
 
-def _as_json(report: "ScoreReport", trust: "Reliability") -> dict:
+def _as_json(report: "ScoreReport", trust: "Reliability", moving: "MotionReport | None") -> dict:
     from dataclasses import asdict
 
-    return {"schema": "egorear-score", "version": 1, **asdict(report), "confidence": trust.row()}
+    content = {"schema": "egorear-score", "version": 1, **asdict(report), "confidence": trust.row()}
+    return content | {"motion": None if moving is None else asdict(moving)}
 
 
-def _write_csv(report: "ScoreReport", trust: "Reliability", path: str) -> None:
+def _write_csv(report: "ScoreReport", trust: "Reliability", moving: "MotionReport | None", path: str) -> None:
     """The table; how far the confidence can be believed stands in the first row, which is that of all frames."""
     import csv
     import io
@@ -85,14 +99,17 @@ def _write_csv(report: "ScoreReport", trust: "Reliability", path: str) -> None:
 
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("kind", "name", *COLUMNS, *TRUST))
+    moved = {} if moving is None else {(kind, name): scores for kind, name, scores in moving.rows()}
+    titles = MOTION if moving is None else [f"{column} ({moving.units[column]})" for column in MOTION]
+    writer.writerow(("kind", "name", *COLUMNS, *TRUST, *titles))
     for kind, name, scores in report.rows():
         believed = [trust.row()[column] if kind == "overall" else None for column in TRUST]
-        writer.writerow((kind, name, *(getattr(scores, column) for column in COLUMNS), *believed))
+        motions = [getattr(moved.get((kind, name)), column, None) for column in MOTION]
+        writer.writerow((kind, name, *(getattr(scores, column) for column in COLUMNS), *believed, *motions))
     write_text(path, text.getvalue())
 
 
-def _print_tables(report: "ScoreReport", trust: "Reliability") -> None:
+def _print_tables(report: "ScoreReport", trust: "Reliability", moving: "MotionReport | None") -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -110,6 +127,10 @@ def _print_tables(report: "ScoreReport", trust: "Reliability") -> None:
         figures = (getattr(scores, column) for column in COLUMNS[1:])
         table.add_row(escape(name), str(scores.frames), *(f"{figure:.2f}" for figure in figures))
     console.print(table)
+    if report.joints_left_out:
+        names = ", ".join(report.joints_left_out)
+        console.print(f"not scored: {names}, which the poses and the truth do not both have", markup=False)
+    _print_motion(moving, console)
     remark = (
         f"confidence: {trust.mean_confidence:.3f} on average, and {trust.correct:.3f} of the joints are within 100 mm; "
         f"expected calibration error {trust.ece:.3f}"
@@ -119,3 +140,27 @@ def _print_tables(report: "ScoreReport", trust: "Reliability") -> None:
     for names, what in ((report.without_pose, "have no pose"), (report.without_truth, "are not in the dataset")):
         if names:
             console.print(f"not scored: {len(names)} frames {what} (first: {names[0]})", markup=False)
+
+
+def _print_motion(moving: "MotionReport | None", console: "Console") -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    if moving is None:
+        console.print("motion: not scored, since no two of these frames follow each other", markup=False)
+        return
+    rate = (
+        "at " + ", ".join(f"{fps:g}" for fps in moving.fps) + " frames/s" if moving.fps else "rate unknown: see --fps"
+    )
+    table = Table(title=f"motion of {moving.frames} frames in {moving.runs} runs ({rate})")
+    table.add_column("")
+    for column, title in zip(MOTION, MOTION_TITLES, strict=True):
+        table.add_column(f"{title} {moving.units[column]}", justify="right")
+    previous = "overall"
+    for kind, name, scores in moving.rows():
+        if kind != previous:
+            table.add_section()
+        previous = kind
+        figures = [getattr(scores, column) for column in MOTION]
+        table.add_row(escape(name), *("-" if figure is None else f"{figure:.2f}" for figure in figures))
+    console.print(table)

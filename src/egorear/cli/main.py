@@ -16,6 +16,7 @@ COMMANDS = {
     "demo": "shipped frames and weights to poses, error and pictures, offline",
     "predict": "image folders, one video per camera, or a dataset split to poses.npz",
     "evaluate": "score a poses.npz; study a network under faults or with fewer cameras",
+    "compare": "poses of several networks on the same frames, joint by joint",
     "calibrate": "make a network's confidences mean what they say",
     "propagation": "what propagation along the skeleton brings, joint by joint",
     "reconstruct": "how much of the heatmaps EgoTAP's encoders keep",

@@ -1,7 +1,6 @@
 """`egorear predict SOURCE… --rig F --out DIR`: images, videos or a dataset split to `poses.npz` and overlays."""
 
 import argparse
-import itertools
 import json
 import sys
 import time
@@ -15,8 +14,8 @@ from egorear.files import atomic_write, check_writable
 from egorear.tracking.weights import DEFAULT
 
 if TYPE_CHECKING:
-    from egorear.geometry.rig import Rig
     from egorear.poses import Poses
+    from egorear.tracking.clip_tracker import ClipTracker
     from egorear.tracking.sources import Frame, Source
     from egorear.tracking.tracker import PoseTracker, TrackedPose
 
@@ -37,6 +36,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overlays", action="store_true", help="also draw DIR/overlays/FRAME.jpg")
     parser.add_argument("--batch", type=int, default=8, metavar="N", help="frames at once (default 8)")
     parser.add_argument("--device", default="cpu", metavar="D", help="cpu (default), cuda, cuda:1, mps ...")
+    parser.add_argument(
+        "--stream",
+        action="store_true",
+        help="frame by frame as a live camera's, and tell the latency (docs/streaming.md)",
+    )
+    parser.add_argument(
+        "--delay", type=int, default=0, metavar="N", help="stream: frames to wait for after each frame (default 0)"
+    )
+    parser.add_argument(
+        "--hop", type=int, default=1, metavar="N", help="stream: frames from one window to the next (default 1)"
+    )
     parser.add_argument("--fps", type=float, metavar="F", help="frames a second (default: the video's, else 1)")
     parser.add_argument("--json", action="store_true", help="tell the result as JSON")
 
@@ -47,26 +57,44 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--batch is {args.batch} but must be at least 1")
     if args.fps is not None and not 0 < args.fps < 1e6:
         raise UserError(f"--fps is {args.fps} but must be a positive number of frames a second")
+    if not args.stream and (args.delay, args.hop) != (0, 1):
+        raise UserError("--delay and --hop belong to --stream, which is missing")
     check_writable(args.out)
 
+    from egorear.cli.predict_clip import StreamReport, predict_clip, predict_stream
     from egorear.geometry.calibration import read_rig
+    from egorear.tracking.clip_tracker import ClipTracker
+    from egorear.tracking.opening import open_tracker
     from egorear.tracking.sources import open_source
-    from egorear.tracking.tracker import PoseTracker
 
     rig = None if args.rig is None else read_rig(args.rig)
     source = open_source(args.sources, rig, args.split, args.fps)
-    tracker = PoseTracker.from_pretrained(args.weights, args.device)
+    tracker = open_tracker(args.weights, args.device)
+    overlays = args.out / "overlays" if args.overlays else None
+    report: StreamReport | None = None
     started = time.monotonic()
-    poses = predict(tracker, source, args.batch, args.out / "overlays" if args.overlays else None)
-    poses.save(args.out / "poses.npz")
+    if args.stream:
+        if not isinstance(tracker, ClipTracker):
+            raise UserError(f"--stream is for networks that look along time: '{tracker.model_id}' takes single frames")
+        poses, report = predict_stream(tracker, source, args.delay, args.hop)
+    elif isinstance(tracker, ClipTracker):
+        poses = predict_clip(tracker, source, args.batch)
+    else:
+        poses = predict(tracker, source, args.batch, overlays)
     seconds = time.monotonic() - started
+    if overlays is not None and isinstance(tracker, ClipTracker):
+        _draw_all(overlays, source, poses, tracker)
+    poses.save(args.out / "poses.npz")
     if args.json:
         result = {"poses": str(args.out / "poses.npz"), "frames": len(poses), "seconds": round(seconds, 3)}
         result |= {"model_id": poses.model_id, "rig_hash": poses.rig_hash, "remarks": source.remarks}
-        print(json.dumps(result | ({"overlays": str(args.out / "overlays")} if args.overlays else {})))
+        result |= {} if overlays is None else {"overlays": str(overlays)}
+        print(json.dumps(result | ({} if report is None else {"stream": report.row()})))
     else:
-        also = f", overlays in {args.out / 'overlays'}" if args.overlays else ""
+        also = "" if overlays is None else f", overlays in {overlays}"
         print(f"{len(poses)} poses in {args.out / 'poses.npz'}{also} ({len(poses) / seconds:.1f} frames/s)")
+        if report is not None:
+            print(report.text())
     return 0
 
 
@@ -78,22 +106,15 @@ def predict(tracker: "PoseTracker", source: "Source", batch: int, overlays: Path
     import torch
 
     from egorear.poses import Poses
+    from egorear.tracking.sources import batches
 
     tracked: list[TrackedPose] = []
     names: list[str] = []
     timestamps: list[float] = []
-    rig_hash, said = "", set()
-    for remark in source.remarks:
-        print(f"note: {remark}", file=sys.stderr)
-    for frames in with_progress(batches(source, batch), len(source)):
+    rig_hash = ""
+    for frames in with_remarks(tracker, source, with_progress(batches(source, batch), len(source))):
         rig = frames[0].rig
         rig_hash = rig_hash or rig.hash()
-        for remark in tracker.remarks(rig):
-            # Once per rig's name, not for each recording's own extrinsics.
-            if (key := (rig.name, remark.split("(")[0])) not in said:
-                said.add(key)
-                source.remarks.append(remark)
-                print(f"note: {remark}", file=sys.stderr)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the same remarks
             poses = tracker.predict([frame.images for frame in frames], rig)
@@ -114,6 +135,25 @@ def predict(tracker: "PoseTracker", source: "Source", batch: int, overlays: Path
     )
 
 
+def with_remarks(
+    tracker: "PoseTracker | ClipTracker", source: "Source", batches: "Iterator[list[Frame]]"
+) -> "Iterator[list[Frame]]":
+    """The batches, each of one rig. The source's remarks, and what the tracker has to say of each rig, go to stderr;
+    the latter are gathered in `source.remarks` too."""
+    said = set()
+    for remark in source.remarks:
+        print(f"note: {remark}", file=sys.stderr)
+    for frames in batches:
+        rig = frames[0].rig
+        for remark in tracker.remarks(rig):
+            # Once per rig's name, not for each recording's own extrinsics.
+            if (key := (rig.name, remark.split("(")[0])) not in said:
+                said.add(key)
+                source.remarks.append(remark)
+                print(f"note: {remark}", file=sys.stderr)
+        yield frames
+
+
 def write_jpeg(path: Path, picture) -> None:
     """Writes an RGB picture atomically."""
     import cv2
@@ -130,17 +170,12 @@ def _draw(folder: Path, frame: "Frame", joints, skeleton) -> None:
     write_jpeg(folder / f"{frame.name}.jpg", picture)
 
 
-def batches(source: "Source", size: int) -> "Iterator[list[Frame]]":
-    """Consecutive frames of one rig, at most `size` of them."""
-    hashes: dict[int, tuple[Rig, str]] = {}
+def _draw_all(folder: Path, source: "Source", poses: "Poses", tracker: "ClipTracker") -> None:
+    """Reads the source once more: a window's pictures would fill the memory until their poses are there."""
+    import torch
 
-    def rig_of(frame: "Frame") -> str:
-        # Rigs are kept beside their hash, so that an id is never given to another one.
-        return hashes.setdefault(id(frame.rig), (frame.rig, frame.rig.hash()))[1]
-
-    for _, frames in itertools.groupby(source, rig_of):
-        while batch := list(itertools.islice(frames, size)):
-            yield batch
+    for frame, joints in zip(source, torch.from_numpy(poses.joints), strict=True):
+        _draw(folder, frame, joints, tracker.skeleton)
 
 
 def with_progress(batches: "Iterator[list[Frame]]", total: int) -> "Iterator[list[Frame]]":

@@ -4,6 +4,7 @@ A source is opened before any work starts, so that what is missing is told at on
 a time.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,11 @@ class Source(Protocol):
 
     remarks: list[str]
 
+    @property
+    def names(self) -> list[str]:
+        """Every frame's name; what comes before the last "/" tells its sequence."""
+        ...
+
     def __len__(self) -> int: ...
 
     def __iter__(self) -> Iterator[Frame]: ...
@@ -52,6 +58,10 @@ class DatasetSource:
         self.remarks: list[str] = []
         count = min(len(dataset), limit or len(dataset))
         self.indices = [number * len(dataset) // count for number in range(count)]
+
+    @property
+    def names(self) -> list[str]:
+        return [self.dataset.name(index) for index in self.indices]
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -83,6 +93,10 @@ class FolderSource:
                     f"{folders[view] / missing[0]}.jpg is missing: view '{view}' has {len(files)} images, but "
                     f"'{other}' has {self.files[other][missing[0]].name} and {len(self.files[other])} in all"
                 )
+
+    @property
+    def names(self) -> list[str]:
+        return self.stems
 
     def __len__(self) -> int:
         return len(self.stems)
@@ -123,15 +137,19 @@ class VideoSource:
                 + "): convert them to one, or give --fps if their frames do belong together"
             )
 
+    @property
+    def names(self) -> list[str]:
+        return [f"{index:06d}" for index in range(self.length)]
+
     def __len__(self) -> int:
         return self.length
 
     def __iter__(self) -> Iterator[Frame]:
         videos = {view: _open_video(path) for view, path in self.files.items()}
         try:
-            for index in range(self.length):
+            for index, name in enumerate(self.names):
                 images = {view: self._next(view, video, index) for view, video in videos.items()}
-                yield Frame(f"{index:06d}", images, self.rig, index / self.fps)
+                yield Frame(name, images, self.rig, index / self.fps)
         finally:
             for video in videos.values():
                 video.release()
@@ -144,6 +162,19 @@ class VideoSource:
                 f"{index} cannot be read"
             )
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+
+
+def batches(source: Source, size: int) -> Iterator[list[Frame]]:
+    """Consecutive frames of one rig, at most `size` of them."""
+    hashes: dict[int, tuple[Rig, str]] = {}
+
+    def rig_of(frame: Frame) -> str:
+        # Rigs are kept beside their hash, so that an id is never given to another one.
+        return hashes.setdefault(id(frame.rig), (frame.rig, frame.rig.hash()))[1]
+
+    for _, frames in itertools.groupby(source, rig_of):
+        while batch := list(itertools.islice(frames, size)):
+            yield batch
 
 
 def open_source(
