@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from egorear.errors import UserError
-from egorear.evaluation.reliability import PARTS, by_part, judged_joints, reliability, reliability_of
-from egorear.geometry.skeleton import EGO4VIEW
+from egorear.evaluation.reliability import by_part, judged_joints, reliability, reliability_of
+from egorear.geometry.skeleton import EGO4VIEW, EGOCAP, EGOPW
 from egorear.poses import Poses
 from egorear.viewer.reliability_plot import plot_reliability
 
@@ -67,14 +67,24 @@ def test_frames_and_joints_are_matched_by_name():
 
 
 def test_parts_hold_every_joint_once():
-    held = [joint for part in PARTS for joint in EGO4VIEW.groups[part]]
-    assert sorted(held) == list(range(16))
     confidence = np.tile(np.linspace(0, 1, 16), (2, 1))
     parts = by_part(confidence, confidence > 0.5)
+    assert list(parts) == ["head", "neck", "arms", "forearms", "hands", "upper_legs", "legs", "feet", "toes"]
     assert parts["toes"].mean_confidence == pytest.approx(confidence[0, 14:].mean())
     assert parts["toes"].correct == 1
     assert math.isnan(parts["toes"].auroc)
     assert parts["toes"].row()["auroc"] is None
+
+
+@pytest.mark.parametrize("skeleton", [EGOPW, EGOCAP], ids=["egopw", "egocap"])
+def test_parts_of_other_joint_sets(skeleton):
+    names = [skeleton.names[joint] for joint in skeleton.groups["all"]]  # the columns: what is scored
+    confidence = np.tile(np.linspace(0, 1, len(names)), (2, 1))
+    parts = by_part(confidence, confidence > 0.5, skeleton)
+    assert "head" not in parts
+    feet = [confidence[0, names.index(name)] for name in ("LeftFoot", "RightFoot")]
+    assert parts["feet"].mean_confidence == pytest.approx(np.mean(feet))
+    assert parts["neck"].mean_confidence == 0
 
 
 def test_nothing_in_common_and_missing_joints():

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from egorear.datasets.writer import SynWriter
 from egorear.errors import UserError
 from egorear.evaluation.score import mean_pose, score
 from egorear.geometry.rig import ego4view_syn
-from egorear.geometry.skeleton import EGO4VIEW
+from egorear.geometry.skeleton import EGO4VIEW, EGOPW
 from egorear.poses import Poses
 
 FRAMES = 4
@@ -87,8 +88,50 @@ def test_joints_are_matched_by_name_and_others_ignored():
     extra = np.concatenate((np.zeros((FRAMES, 1, 3)), truth.poses[:, ::-1]), 1)
     report = score(predicted(extra, joint_names=("Tail", *EGO4VIEW.names[::-1])), truth)
     assert report.overall.mpjpe_mm == pytest.approx(0, abs=1e-3)
-    with pytest.raises(UserError, match="no joint 'Head'"):
-        score(predicted(truth.poses[:, 1:], joint_names=EGO4VIEW.names[1:]), truth)
+    with pytest.raises(UserError, match="no joint 'LeftToeBase'"):
+        score(predicted(truth.poses[:, :14], joint_names=EGO4VIEW.names[:14]), truth)
+
+
+def test_poses_of_another_joint_set_are_scored_on_the_joints_that_both_have():
+    truth = Truth()
+    order = [EGO4VIEW.index(name) for name in EGOPW.names]
+    joints = truth.poses[:, order] + np.array((0.01, 0, 0))
+    report = score(predicted(joints, joint_names=EGOPW.names), truth, mean_pose(truth))
+    assert report.joints_left_out == ["Head"]
+    assert list(report.joints) == list(EGO4VIEW.names[1:])
+    assert "head" not in report.groups
+    assert report.groups["upper"].mpjpe_mm == pytest.approx(10, abs=1e-3)
+    assert report.overall == report.groups["all"]
+    # A head that is far off in the truth has no say, not in the alignment either, nor in the baseline.
+    baseline = report.baseline
+    truth.poses[:, 0] += 100
+    again = score(predicted(joints, joint_names=EGOPW.names), truth, mean_pose(truth))
+    assert again.overall.pa_mpjpe_mm == report.overall.pa_mpjpe_mm == pytest.approx(0, abs=1e-3)
+    assert again.baseline == baseline
+
+
+def test_poses_may_have_more_joints_than_the_truth_and_the_mean_pose_another_order():
+    class Fifteen(Truth):
+        skeleton = EGOPW
+
+        def joints(self, index):
+            return self.poses[index, 1:][[EGO4VIEW.names[1:].index(name) for name in EGOPW.names]], None
+
+    truth, train = Fifteen(), Truth()
+    report = score(predicted(truth.poses), truth, mean_pose(train))
+    assert report.joints_left_out == ["Head"]
+    assert report.overall.mpjpe_mm == pytest.approx(0, abs=1e-3)
+    assert report.baseline == score(predicted(truth.poses), truth, mean_pose(truth)).baseline
+    with pytest.raises(UserError, match="the mean pose has no joint 'Head'"):
+        score(predicted(train.poses), train, mean_pose(truth))
+
+
+def test_joints_of_nobody_are_refused():
+    class Camera(Truth):
+        skeleton = replace(EGO4VIEW, groups={"head": (0,), "all": (0,)})
+
+    with pytest.raises(UserError, match=r"none of the dataset's joints \(Head\)"):
+        score(predicted(Truth().poses[:, :15], joint_names=EGOPW.names), Camera())
 
 
 def test_poses_that_match_nothing_or_twice_are_refused():
@@ -101,7 +144,7 @@ def test_poses_that_match_nothing_or_twice_are_refused():
 
 def test_the_mean_pose_is_the_best_constant_and_is_scored_on_the_same_frames():
     truth = Truth()
-    np.testing.assert_allclose(mean_pose(truth), truth.poses.mean(0))
+    np.testing.assert_allclose(mean_pose(truth).joints, truth.poses.mean(0))
     one_frame = predicted(truth.poses[:1], Truth.names[:1])
     baseline = score(one_frame, truth, mean_pose(truth)).baseline
     assert baseline is not None
@@ -145,6 +188,21 @@ def test_the_command_tells_the_same_as_json_csv_and_text(on_disk, capsys):
         assert word in text
 
 
+def test_the_command_says_which_joints_are_left_out(on_disk, capsys):
+    poses = Poses.load(on_disk / "poses.npz")
+    keep = [EGO4VIEW.index(name) for name in EGOPW.names]
+    parts = {"joints": poses.joints[:, keep], "confidence": poses.confidence[:, keep], "joint_names": EGOPW.names}
+    Poses(**vars(poses) | parts).save(on_disk / "poses.npz")
+    assert evaluate(on_disk, "--json", "--baseline", "mean-pose") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["joints_left_out"] == ["Head"]
+    assert report["overall"]["mpjpe_mm"] == pytest.approx(10, abs=0.01)
+    assert report["confidence"]["correct"] == 1
+    assert len(report["motion"]["joints"]) == 15
+    assert evaluate(on_disk) == 0
+    assert "not scored: Head, which the poses and the truth do not both have" in capsys.readouterr().out
+
+
 def test_truth_is_scored_without_images(on_disk):
     for image in on_disk.rglob("*.jpg"):
         image.unlink()
@@ -152,6 +210,8 @@ def test_truth_is_scored_without_images(on_disk):
 
 
 def test_bad_input_is_one_sentence_and_exit_code_2(on_disk, capsys):
+    assert evaluate(on_disk, "--fps", "0") == 2
+    assert "--fps is 0 but must be a positive number" in capsys.readouterr().err
     assert evaluate(on_disk, "--split", "validation") == 2
     assert "split 'validation' has no frame" in capsys.readouterr().err
     (on_disk / "poses.npz").write_bytes(b"x")

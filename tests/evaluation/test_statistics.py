@@ -5,10 +5,14 @@ from importlib import resources
 
 import numpy as np
 import pytest
+from tests.datasets import chunk_files
 
 from egorear.cli.main import main
 from egorear.datasets.ego4view import open_ego4view
+from egorear.datasets.mo2cap2_chunks import Mo2Cap2Chunks
 from egorear.evaluation.statistics import MAP_SIZE, gather
+from egorear.geometry.skeleton import EGOPW
+from egorear.viewer.card import write_card
 
 DEMO = str(resources.files("egorear") / "demo_data")
 
@@ -67,3 +71,13 @@ def test_the_command_writes_a_page_with_pictures(tmp_path, capsys):
 def test_a_folder_without_the_split_is_one_sentence(tmp_path, capsys):
     assert main(["card", str(tmp_path), "--out", str(tmp_path / "card")]) == 2
     assert "test.txt" in capsys.readouterr().err
+
+
+def test_a_card_of_another_joint_set_and_one_camera(tmp_path):
+    dataset = Mo2Cap2Chunks(chunk_files.write_train(tmp_path / "data"), "train")
+    statistics = gather(dataset, range(len(dataset)))
+    assert list(statistics.summary()["visible"]["front"]) == list(EGOPW.names)
+    write_card(tmp_path / "card", "Chunks", dataset, statistics)
+    page = (tmp_path / "card" / "card.md").read_text()
+    assert "| RightToeBase |" in page
+    assert "| Head |" not in page

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from egorear.evaluation.score import TruthSource
+from egorear.evaluation.matching import TruthSource
 from egorear.geometry.rig import Rig
 from egorear.geometry.transforms import axis_angle_to_matrix
 

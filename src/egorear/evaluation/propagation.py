@@ -29,8 +29,8 @@ from jaxtyping import Float
 
 from egorear.errors import UserError
 from egorear.evaluation.bootstrap import ClusterBootstrap, Estimate
+from egorear.evaluation.matching import TruthSource, joint_order
 from egorear.evaluation.regression import Line, coefficients, line
-from egorear.evaluation.score import TruthSource, joint_order
 from egorear.metrics.errors import joint_errors_mm
 from egorear.poses import Poses
 

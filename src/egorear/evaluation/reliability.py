@@ -10,15 +10,12 @@ import torch
 from jaxtyping import Bool, Float
 
 from egorear.errors import UserError
-from egorear.evaluation.score import TruthSource, joint_order
-from egorear.geometry.skeleton import EGO4VIEW
+from egorear.evaluation.matching import TruthSource, joint_order
+from egorear.geometry.skeleton import EGO4VIEW, Skeleton
 from egorear.metrics.confidence import ReliabilityCurve, auroc, expected_calibration_error, reliability_curve
 from egorear.metrics.errors import joint_errors_mm
 from egorear.models.confidence import CONFIDENT_M
 from egorear.poses import Poses
-
-PARTS = ("head", "neck", "arms", "forearms", "hands", "upper_legs", "legs", "feet", "toes")
-"""The groups of the paper's Table 4 that have no joint in common."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +66,12 @@ def reliability_of(confidence: Float[np.ndarray, "N K"], correct: Bool[np.ndarra
     )
 
 
-def by_part(confidence: Float[np.ndarray, "N J"], correct: Bool[np.ndarray, "N J"]) -> dict[str, Reliability]:
-    """The figures of each part of the body (`PARTS`)."""
-    groups = {part: list(EGO4VIEW.groups[part]) for part in PARTS}
+def by_part(
+    confidence: Float[np.ndarray, "N J"], correct: Bool[np.ndarray, "N J"], skeleton: Skeleton = EGO4VIEW
+) -> dict[str, Reliability]:
+    """The figures of each part of the body (`Skeleton.parts`), from those of the scored joints."""
+    column = {joint: place for place, joint in enumerate(skeleton.groups["all"])}
+    groups = {part: [column[joint] for joint in joints] for part, joints in skeleton.parts.items()}
     return {part: reliability_of(confidence[:, joints], correct[:, joints]) for part, joints in groups.items()}
 
 

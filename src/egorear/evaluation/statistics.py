@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 
 from egorear.datasets.frames import FrameDataset
-from egorear.geometry.skeleton import EGO4VIEW
+from egorear.geometry.skeleton import Skeleton
 from egorear.metrics.procrustes import procrustes_align
 
 MAP_SIZE = 64  # cells of a joint map along each axis of the image
@@ -23,19 +23,20 @@ HEIGHT, GREY = 64, 255.0
 
 @dataclass
 class Statistics:
-    """frames, sequences, characters: counts. actions: frames by label.
+    """skeleton: whose joints. frames, sequences, characters: counts. actions: frames by label.
     joints: device frame, metres. visible: share of frames in which a view sees a joint.
     maps: how often joints fall into each cell of a view's image, counted over all joints (rows are y).
     brightness: mean of the images read, 0 to 1; dark, burnt: shares of their pixels inside the image circle.
     """
 
     views: tuple[str, ...]
+    skeleton: Skeleton
     frames: int = 0
     sequences: set[str] = field(default_factory=set)
     characters: set[str] = field(default_factory=set)
     actions: Counter[str] = field(default_factory=Counter)
-    joints: Float[np.ndarray, "N 16 3"] = field(default_factory=lambda: np.zeros((0, 16, 3)))
-    visible: Float[np.ndarray, "V 16"] = field(default_factory=lambda: np.zeros((0, 16)))
+    joints: Float[np.ndarray, "N J 3"] = field(default_factory=lambda: np.zeros((0, 0, 3)))
+    visible: Float[np.ndarray, "V J"] = field(default_factory=lambda: np.zeros((0, 0)))
     maps: Int[np.ndarray, "V M M"] = field(default_factory=lambda: np.zeros((0, MAP_SIZE, MAP_SIZE), int))
     brightness: list[float] = field(default_factory=list)
     dark: list[float] = field(default_factory=list)
@@ -55,10 +56,10 @@ class Statistics:
                 "from_mean_pose": _rounded(spread.mean()),
                 "between_pairs": _rounded(self._between_pairs(aligned=False)),
                 "between_pairs_aligned": _rounded(self._between_pairs(aligned=True)),
-                "by_joint": dict(zip(EGO4VIEW.names, _rounded(spread), strict=True)),
+                "by_joint": dict(zip(self.skeleton.names, _rounded(spread), strict=True)),
             },
             "visible": {
-                view: dict(zip(EGO4VIEW.names, np.round(shares, 3).tolist(), strict=True))
+                view: dict(zip(self.skeleton.names, np.round(shares, 3).tolist(), strict=True))
                 for view, shares in zip(self.views, self.visible, strict=True)
             },
             "images_read": len(self.brightness),
@@ -82,9 +83,9 @@ def gather(dataset: FrameDataset, indices: Iterable[int]) -> Statistics:
     Raises:
         UserError: a frame is damaged; the sentence names the file.
     """
-    statistics = Statistics(dataset.rig.views)
+    statistics = Statistics(dataset.rig.views, dataset.skeleton)
     joints = []
-    seen = np.zeros((len(dataset.rig.views), len(EGO4VIEW.names)))
+    seen = np.zeros((len(dataset.rig.views), len(dataset.skeleton)))
     statistics.maps = np.zeros((len(dataset.rig.views), MAP_SIZE, MAP_SIZE), int)
     every = max(1, len(dataset) // IMAGES)
     for index in indices:

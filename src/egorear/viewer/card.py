@@ -10,7 +10,6 @@ from jaxtyping import UInt8
 from egorear.datasets.frames import FrameDataset
 from egorear.evaluation.statistics import Statistics
 from egorear.files import atomic_write, write_json, write_text
-from egorear.geometry.skeleton import EGO4VIEW
 
 PICTURES = 8  # frames on the sheet
 TILE_PX = 192
@@ -103,7 +102,7 @@ def _page(title: str, summary: dict[str, Any], views: tuple[str, ...]) -> str:
         f"| joint | spread mm | {' | '.join(views)} |",
         "|---|---|" + "---|" * len(views),
     ]
-    for joint in EGO4VIEW.names:
+    for joint, spread in diversity["by_joint"].items():
         shares = " | ".join(f"{100 * summary['visible'][view][joint]:.1f}" for view in views)
-        lines.append(f"| {joint} | {diversity['by_joint'][joint]} | {shares} |")
+        lines.append(f"| {joint} | {spread} | {shares} |")
     return "\n".join([*lines, "", "![actions](actions.png)", ""])

@@ -1,0 +1,257 @@
+"""Trains the ablations of AG-EgoPose side by side: every one sees the same windows of the same frames, through the same
+frozen heatmap network, in the same order. What is frozen is looked at once per frame and kept on disk.
+
+    python docs/agegopose/compare.py --data DATASET --heatmaps runs/agegopose_nano/heatmap/model \
+        --out runs/agegopose_compare --seed 1 \
+        both both_t1 both_t8 spatial motion no_attention no_identity pyramid causal
+
+Each ends as a folder that `egorear predict` takes, with its poses of the test frames in it, every frame answered once.
+"""
+
+import argparse
+import copy
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.lib.format import open_memmap
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from egorear.datasets.opening import open_dataset
+from egorear.datasets.sample import Sample
+from egorear.datasets.windows import covering, runs, windows
+from egorear.files import atomic_write
+from egorear.geometry.skeleton import convert
+from egorear.metrics.errors import joint_errors_mm
+from egorear.models import MODELS, AGEgoPose, AGEgoPoseConfig, load_pretrained, save_pretrained
+from egorear.models.agegopose import AGEgoPoseOutput, FrameFeatures
+from egorear.models.images import normalize
+from egorear.poses import Poses
+from egorear.training.batches import EpochBatches
+from egorear.training.clip_losses import bone_direction_loss, bone_length_loss, position_loss
+from egorear.training.schedule import Schedule
+from egorear.training.stages import average_weights
+
+NANO = MODELS["agegopose-nano"][0]
+assert isinstance(NANO, AGEgoPoseConfig)
+assert NANO.decoder is not None
+assert NANO.embedding is not None
+assert NANO.motion is not None
+CHECKPOINT_STEPS, STRIDE = 100, 16
+ABLATIONS: dict[str, AGEgoPoseConfig] = {
+    "both": NANO,
+    "spatial": replace(NANO, static=None, motion=None),
+    "motion": replace(NANO, embedding=None),
+    "no_attention": replace(NANO, decoder=replace(NANO.decoder, attention=False)),
+    "no_identity": replace(NANO, embedding=replace(NANO.embedding, identity=False)),
+    "pyramid": replace(NANO, motion=replace(NANO.motion, form="pyramid", local=2, whole=3)),
+    "causal": replace(NANO, motion=replace(NANO.motion, causal=True)),
+    **{f"both_t{frames}": replace(NANO, window=frames) for frames in (1, 8)},
+}
+
+
+class Frames:
+    """What the frozen heatmap network makes of every frame of a split, once, and the truth on the network's joints.
+
+    heatmaps: after the sigmoid, float16. trunk: the backbone's third stage, float16.
+    """
+
+    def __init__(self, data: Path, split: str, network: AGEgoPose, cache: Path) -> None:
+        dataset = open_dataset(data, split, NANO.image_size, NANO.views)
+        self.names, self.rig = dataset.names, dataset.rig
+        folder = cache / split
+        if not (folder / "done").exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            arrays: dict[str, np.memmap] = {}
+            start = 0
+            for batch in DataLoader(dataset, 64, collate_fn=Sample.stack):
+                with torch.inference_mode():
+                    parts = {name: each.numpy() for name, each in look(network, batch).items()}
+                parts["joints"] = convert(batch.joints, dataset.skeleton, NANO.joints).numpy()
+                for name, values in parts.items():
+                    if start == 0:
+                        shape = (len(dataset), *values.shape[1:])
+                        arrays[name] = open_memmap(folder / f"{name}.npy", "w+", values.dtype, shape)
+                    arrays[name][start : start + len(values)] = values
+                start += len(batch.joints)
+            for array in arrays.values():
+                array.flush()
+            (folder / "done").touch()
+        self.heatmaps, self.trunk, self.joints = (
+            np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("heatmaps", "trunk", "joints")
+        )
+
+    def take(self, index: np.ndarray) -> tuple[Float[Tensor, "*B K h w"], Float[Tensor, "*B C i j"], Tensor]:
+        """Heatmaps, third stage and joints of frames, float32."""
+        return tuple(torch.from_numpy(a[index]).float() for a in (self.heatmaps, self.trunk, self.joints))  # type: ignore[return-value]
+
+
+def look(network: AGEgoPose, batch: Sample) -> dict[str, Tensor]:
+    """What is frozen of the network, on single frames."""
+    net = network.heatmap_net
+    assert net is not None
+    kept: list[Tensor] = []
+    hook = net.backbone.layer3.register_forward_hook(lambda *call: kept.append(call[2]))
+    logits = net(normalize(batch.images[:, 0]))
+    hook.remove()
+    return {"heatmaps": logits.sigmoid().half(), "trunk": kept[0].half()}
+
+
+def answer(
+    network: AGEgoPose, heatmaps: Float[Tensor, "B T K h w"], trunk: Float[Tensor, "B T C i j"]
+) -> AGEgoPoseOutput:
+    """The network from what was kept of the frames, cut into its own windows."""
+    windows = network.config.window if network.config.window < heatmaps.shape[1] else heatmaps.shape[1]
+    heatmaps, trunk = (each.flatten(0, 1).unflatten(0, (-1, windows)) for each in (heatmaps, trunk))
+    found = FrameFeatures()
+    if network.embedding is not None:
+        found.joint_features = network.embedding(heatmaps)
+    if network.static is not None:
+        static = network.static
+        vectors = static.backbone.layer4(trunk.flatten(0, 1)).mean(dim=(-2, -1))
+        found.static_features = static.norm(static.project(vectors)).unflatten(0, trunk.shape[:2])
+    return network.lift(found)
+
+
+def build(name: str, heatmap_net: AGEgoPose, seed: int) -> AGEgoPose:
+    """An untrained network whose trunk, and where its static encoder begins, are the heatmap network's."""
+    torch.manual_seed(seed)
+    network = AGEgoPose(ABLATIONS[name])
+    assert heatmap_net.heatmap_net is not None
+    assert network.heatmap_net is not None or name == "motion"
+    if network.heatmap_net is not None:
+        network.heatmap_net.load_state_dict(heatmap_net.heatmap_net.state_dict())
+        network.heatmap_net.requires_grad_(False)
+    if network.static is not None:
+        network.static.backbone.load_state_dict(heatmap_net.heatmap_net.backbone.state_dict())
+        for part, module in network.static.backbone.named_children():
+            module.requires_grad_(part == "layer4")
+    return network
+
+
+def train_mode(network: AGEgoPose) -> None:
+    """As in training, but what is frozen keeps its statistics."""
+    network.train()
+    if network.heatmap_net is not None:
+        network.heatmap_net.eval()
+    if network.static is not None:
+        network.static.backbone.eval()
+        network.static.backbone.layer4.train()
+
+
+def pose_loss(poses: Float[Tensor, "N J 3"], joints: Float[Tensor, "N J 3"]) -> Float[Tensor, ""]:
+    """The paper's, with its weights."""
+    bones = 0.1 * bone_length_loss(poses, joints, NANO.joints) + 0.01 * bone_direction_loss(poses, joints, NANO.joints)
+    return position_loss(poses, joints) + bones
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="+", choices=ABLATIONS, metavar="NAME")
+    for name in ("data", "heatmaps", "out"):
+        parser.add_argument(f"--{name}", required=True, type=Path)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--batch", type=int, default=6, help="windows")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    seen = load_pretrained(args.heatmaps)
+    assert isinstance(seen, AGEgoPose)
+    kept = args.out / "frames"
+    train = Frames(args.data, "train", seen, kept)
+    clips = windows(runs(train.names), NANO.window, STRIDE)
+    networks, averages, optimizers, schedulers = {}, {}, {}, {}
+    schedule = Schedule(100, decay="cosine", floor=0.05)
+    for name in args.names:
+        networks[name] = network = build(name, seen, args.seed)
+        averages[name] = copy.deepcopy(network).requires_grad_(False).eval()
+        learned = [p for p in network.parameters() if p.requires_grad]
+        optimizers[name] = torch.optim.Adam(learned, lr=1e-3)
+        schedulers[name] = torch.optim.lr_scheduler.LambdaLR(
+            optimizers[name], lambda step: schedule.factor(step, 1.0, float(args.steps))
+        )
+        train_mode(network)
+    checkpoint, step, spent = args.out / f"seed_{args.seed}.ckpt", 0, dict.fromkeys(args.names, 0.0)
+    if checkpoint.exists():
+        stored = torch.load(checkpoint, weights_only=True)
+        step, spent = stored["step"], stored["spent"]
+        for name in args.names:
+            for kind, parts in zip(stored["parts"], (networks, averages, optimizers, schedulers), strict=True):
+                parts[name].load_state_dict(kind[name])
+    per_epoch = len(clips) // args.batch
+    batches = EpochBatches(len(clips), args.batch, args.seed, epoch=step // per_epoch, batch=step % per_epoch)
+    began = time.monotonic()
+    while step < args.steps:
+        for chosen in batches:
+            heatmaps, trunk, joints = train.take(np.array([list(clips[i]) for i in chosen]))
+            told = {}
+            for name, network in networks.items():
+                clock = time.process_time()
+                torch.manual_seed(args.seed * 1_000_003 + step)
+                with torch.autocast("cpu", torch.bfloat16):
+                    output = answer(network, heatmaps, trunk)
+                assert output.poses is not None
+                loss = pose_loss(output.poses.float().flatten(0, 1), joints.flatten(0, 1))
+                optimizers[name].zero_grad()
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+                optimizers[name].step()
+                schedulers[name].step()
+                average_weights(averages[name], network, min(0.998, (1 + step) / (10 + step)))
+                spent[name] += time.process_time() - clock
+                told[name] = loss.item()
+            step += 1
+            if step % 25 == 0:
+                losses = " ".join(f"{name} {loss:.3f}" for name, loss in told.items())
+                print(f"step {step} {time.monotonic() - began:.0f} s: {losses}", flush=True)
+            if step % CHECKPOINT_STEPS == 0 or step == args.steps:
+                kinds = (networks, averages, optimizers, schedulers)
+                parts = [{name: part.state_dict() for name, part in kind.items()} for kind in kinds]
+                with atomic_write(checkpoint) as temporary:
+                    torch.save({"step": step, "spent": spent, "parts": parts}, temporary)
+            if step == args.steps:
+                break
+    print("CPU seconds:", {name: round(seconds) for name, seconds in spent.items()})
+    test = Frames(args.data, "test", seen, kept)
+    print(f"mean pose: {_told(torch.from_numpy(train.joints[:]).mean(0).expand(len(test.names), -1, -1), test)}")
+    for name in args.names:
+        folder = args.out / f"{name}-{args.seed}"
+        save_pretrained(averages[name], folder)
+        test.rig.save(folder / "rig.json")
+        joints = predict(averages[name], test)
+        print(f"{name} seed {args.seed}: {_told(joints, test)}", flush=True)
+        Poses(
+            joints=joints.numpy(),
+            confidence=np.array(test.heatmaps.max(axis=(-2, -1)), np.float32),
+            frame_names=test.names,
+            timestamps=np.arange(len(test.names), dtype=np.float64),
+            rig_hash=test.rig.hash(),
+            model_id=f"{name}-{args.seed}",
+            joint_names=NANO.joints.names,
+        ).save(folder / "poses.npz")
+
+
+@torch.inference_mode()
+def predict(network: AGEgoPose, test: Frames) -> Float[Tensor, "N J 3"]:
+    """The pose of every frame, m."""
+    found = torch.empty(test.joints.shape)
+    for window, counted in covering(runs(test.names), network.config.window):
+        heatmaps, trunk, _ = test.take(np.array([list(window)]))
+        poses = answer(network, heatmaps, trunk).poses
+        assert poses is not None
+        found[list(window[counted])] = poses.flatten(0, 1)[counted]
+    return found
+
+
+def _told(joints: Float[Tensor, "N J 3"], test: Frames) -> str:
+    target = torch.from_numpy(np.array(test.joints))
+    errors = [joint_errors_mm(joints, target, align).mean().item() for align in (False, True)]
+    return f"MPJPE {errors[0]:.2f} mm, PA-MPJPE {errors[1]:.2f} mm"
+
+
+if __name__ == "__main__":
+    main()
