@@ -92,6 +92,21 @@ def test_what_does_not_fit_is_told(recording, tmp_path, capsys, weights, argumen
     assert not (tmp_path / "out" / "poses.npz").exists()
 
 
+def test_a_resolution_that_changes_is_resized_or_told_of_by_frame(recording, tmp_path, capsys):
+    frames = tmp_path / "front"
+    frames.mkdir()
+    for number, shape in enumerate(((64, 64), (32, 32), (48, 64))):  # height, width
+        cv2.imwrite(str(frames / f"{number:03d}.png"), np.zeros((*shape, 3), np.uint8))
+    argv = ["--rig", str(recording / "rig.json"), "--weights", str(recording / "tiny"), "--out", str(tmp_path / "out")]
+    for more in ([], ["--stream"]):
+        assert main(["predict", f"front={frames}", *argv, *more]) == 2
+        assert "frame '002' of view 'front' is 64x48 but must have the aspect ratio" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "poses.npz").exists()
+    (frames / "002.png").unlink()
+    assert main(["predict", f"front={frames}", *argv]) == 0
+    assert len(Poses.load(tmp_path / "out" / "poses.npz")) == 2
+
+
 def test_the_95_percent_are_of_the_values():
     report = StreamReport(2, 1, [0.1] * 20, [0.001 * i for i in range(1, 21)])
     assert report.row()["computing_ms"] == {"median": 10.5, "p95": 19.0}

@@ -165,16 +165,32 @@ class VideoSource:
 
 
 def batches(source: Source, size: int) -> Iterator[list[Frame]]:
-    """Consecutive frames of one rig, at most `size` of them."""
+    """Consecutive frames of one rig, at most `size` of them.
+
+    Raises:
+        UserError: an image cannot be read or has another aspect ratio than its camera; names the frame.
+    """
     hashes: dict[int, tuple[Rig, str]] = {}
 
     def rig_of(frame: Frame) -> str:
         # Rigs are kept beside their hash, so that an id is never given to another one.
         return hashes.setdefault(id(frame.rig), (frame.rig, frame.rig.hash()))[1]
 
-    for _, frames in itertools.groupby(source, rig_of):
+    for _, frames in itertools.groupby(map(_checked, source), rig_of):
         while batch := list(itertools.islice(frames, size)):
             yield batch
+
+
+def _checked(frame: Frame) -> Frame:
+    """The frame: a recording that changes its resolution is told of by the name of the place."""
+    for view, image in frame.images.items():
+        camera, (height, width) = frame.rig.cameras[view], image.shape[:2]
+        if not camera.same_aspect(width, height):
+            raise UserError(
+                f"frame '{frame.name}' of view '{view}' is {width}x{height} but must have the aspect ratio of its "
+                f"camera in the rig, {camera.width}x{camera.height}"
+            )
+    return frame
 
 
 def open_source(
