@@ -29,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="view=FOLDER or view=VIDEO for each camera; or one folder with a folder per view; "
         "or, with --split, a dataset in the Ego4View layout",
     )  # fmt: skip
-    parser.add_argument("--rig", metavar="F", help="rig JSON, or ego4view_syn, ego4view_rw (dataset: its own)")
+    parser.add_argument(
+        "--rig", metavar="F", help="rig JSON, or ego4view_syn, ego4view_rw, unrealego, egopw (dataset: its own)"
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for poses.npz")
     parser.add_argument("--split", choices=("train", "validation", "test"), help="split of a dataset")
     parser.add_argument("--weights", default=DEFAULT, metavar="W", help=f"name, folder or Hub id (default {DEFAULT})")
