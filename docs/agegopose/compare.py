@@ -41,7 +41,7 @@ assert isinstance(NANO, AGEgoPoseConfig)
 assert NANO.decoder is not None
 assert NANO.embedding is not None
 assert NANO.motion is not None
-CHECKPOINT_STEPS, STRIDE = 100, 16
+CHECKPOINT_STEPS = 100
 ABLATIONS: dict[str, AGEgoPoseConfig] = {
     "both": NANO,
     "spatial": replace(NANO, static=None, motion=None),
@@ -50,8 +50,14 @@ ABLATIONS: dict[str, AGEgoPoseConfig] = {
     "no_identity": replace(NANO, embedding=replace(NANO.embedding, identity=False)),
     "pyramid": replace(NANO, motion=replace(NANO.motion, form="pyramid", local=2, whole=3)),
     "causal": replace(NANO, motion=replace(NANO.motion, causal=True)),
-    **{f"both_t{frames}": replace(NANO, window=frames) for frames in (1, 8)},
 }
+"""both_t1, both_t8 …: windows of so many frames in place of all."""
+
+
+def config_of(name: str, view: str, window: int) -> AGEgoPoseConfig:
+    """The network of that name for one camera and windows of that length."""
+    kind, short, frames = name.partition("_t")
+    return replace(ABLATIONS[kind if short else name], views=(view,), window=int(frames) if short else window)
 
 
 class Frames:
@@ -61,7 +67,7 @@ class Frames:
     """
 
     def __init__(self, data: Path, split: str, network: AGEgoPose, cache: Path) -> None:
-        dataset = open_dataset(data, split, NANO.image_size, NANO.views)
+        dataset = open_dataset(data, split, NANO.image_size, network.config.views)
         self.names, self.rig = dataset.names, dataset.rig
         folder = cache / split
         if not (folder / "done").exists():
@@ -117,10 +123,10 @@ def answer(
     return network.lift(found)
 
 
-def build(name: str, heatmap_net: AGEgoPose, seed: int) -> AGEgoPose:
+def build(name: str, heatmap_net: AGEgoPose, window: int, seed: int) -> AGEgoPose:
     """An untrained network whose trunk, and where its static encoder begins, are the heatmap network's."""
     torch.manual_seed(seed)
-    network = AGEgoPose(ABLATIONS[name])
+    network = AGEgoPose(config_of(name, heatmap_net.config.views[0], window))
     assert heatmap_net.heatmap_net is not None
     assert network.heatmap_net is not None or name == "motion"
     if network.heatmap_net is not None:
@@ -151,23 +157,24 @@ def pose_loss(poses: Float[Tensor, "N J 3"], joints: Float[Tensor, "N J 3"]) -> 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("names", nargs="+", choices=ABLATIONS, metavar="NAME")
+    parser.add_argument("names", nargs="+")
     for name in ("data", "heatmaps", "out"):
         parser.add_argument(f"--{name}", required=True, type=Path)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=900)
     parser.add_argument("--batch", type=int, default=6, help="windows")
+    parser.add_argument("--window", type=int, default=NANO.window, help="frames")
     args = parser.parse_args()
     torch.set_num_threads(1)
     seen = load_pretrained(args.heatmaps)
     assert isinstance(seen, AGEgoPose)
     kept = args.out / "frames"
     train = Frames(args.data, "train", seen, kept)
-    clips = windows(runs(train.names), NANO.window, STRIDE)
+    clips = windows(runs(train.names), args.window, max(1, args.window // 2))
     networks, averages, optimizers, schedulers = {}, {}, {}, {}
     schedule = Schedule(100, decay="cosine", floor=0.05)
     for name in args.names:
-        networks[name] = network = build(name, seen, args.seed)
+        networks[name] = network = build(name, seen, args.window, args.seed)
         averages[name] = copy.deepcopy(network).requires_grad_(False).eval()
         learned = [p for p in network.parameters() if p.requires_grad]
         optimizers[name] = torch.optim.Adam(learned, lr=1e-3)
