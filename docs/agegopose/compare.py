@@ -111,8 +111,8 @@ def answer(
     network: AGEgoPose, heatmaps: Float[Tensor, "B T K h w"], trunk: Float[Tensor, "B T C i j"]
 ) -> AGEgoPoseOutput:
     """The network from what was kept of the frames, cut into its own windows."""
-    windows = network.config.window if network.config.window < heatmaps.shape[1] else heatmaps.shape[1]
-    heatmaps, trunk = (each.flatten(0, 1).unflatten(0, (-1, windows)) for each in (heatmaps, trunk))
+    length = min(network.config.window, heatmaps.shape[1])
+    heatmaps, trunk = (each.flatten(0, 1).unflatten(0, (-1, length)) for each in (heatmaps, trunk))
     found = FrameFeatures()
     if network.embedding is not None:
         found.joint_features = network.embedding(heatmaps)

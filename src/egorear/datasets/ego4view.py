@@ -73,10 +73,6 @@ class Ego4View(FrameDataset):
     def __len__(self) -> int:
         return len(self._files)
 
-    @property
-    def names(self) -> list[str]:
-        return self._names
-
     @cached_property
     def _names(self) -> list[str]:
         folders = (self._folders[index] for index in self._folder_of)

@@ -9,7 +9,6 @@ Details and what is unsure of them: docs/data.md.
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -97,14 +96,6 @@ class EgoCap(FrameDataset):
 
     def __len__(self) -> int:
         return self._ends[-1]
-
-    @property
-    def names(self) -> list[str]:
-        return self._names
-
-    @cached_property
-    def _names(self) -> list[str]:
-        return [self.name(index) for index in range(len(self))]
 
     def name(self, index: int) -> str:
         recording, place = self._locate(index)

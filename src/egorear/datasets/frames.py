@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -57,9 +58,13 @@ class FrameDataset(Dataset[Sample], ABC):
     def __len__(self) -> int: ...
 
     @property
-    @abstractmethod
     def names(self) -> list[str]:
         """Every frame's name, "character/sequence/stem"."""
+        return self._names
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return [self.name(index) for index in range(len(self))]
 
     @abstractmethod
     def name(self, index: int) -> str:

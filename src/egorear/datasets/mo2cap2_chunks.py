@@ -105,10 +105,6 @@ class Mo2Cap2Chunks(FrameDataset):
     def __len__(self) -> int:
         return self._ends[-1]
 
-    @property
-    def names(self) -> list[str]:
-        return self._names
-
     @cached_property
     def _names(self) -> list[str]:
         pairs = zip(self._folders, self._chunks, strict=True)

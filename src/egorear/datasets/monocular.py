@@ -162,10 +162,6 @@ class Monocular(FrameDataset):
     def __len__(self) -> int:
         return self._ends[-1]
 
-    @property
-    def names(self) -> list[str]:
-        return self._names
-
     @cached_property
     def _names(self) -> list[str]:
         return [f"{take.name}/{_stem(picture)}" for take in self._takes for picture in take.pictures]

@@ -71,10 +71,6 @@ class ShardDataset(FrameDataset):
     def __len__(self) -> int:
         return self._ends[-1]
 
-    @property
-    def names(self) -> list[str]:
-        return self._names
-
     @cached_property
     def _names(self) -> list[str]:
         return [name for shard in range(len(self._shards)) for name, _ in self._table(shard)]

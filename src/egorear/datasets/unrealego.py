@@ -11,7 +11,6 @@ import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -106,14 +105,6 @@ class UnrealEgo(FrameDataset):
 
     def __len__(self) -> int:
         return len(self._stems)
-
-    @property
-    def names(self) -> list[str]:
-        return self._names
-
-    @cached_property
-    def _names(self) -> list[str]:
-        return [self.name(index) for index in range(len(self))]
 
     def name(self, index: int) -> str:
         return f"{self._motions[self._motion_of[index]]}/{self._stems[index]}"

@@ -83,7 +83,7 @@ class AGEgoPoseConfig:
     @property
     def heatmap_joints(self) -> tuple[int, ...]:
         """Indices into `joints` of those that have heatmaps: all, but not the head of "ego4view"."""
-        return tuple(range(0 if self.skeleton == "egopw" else 1, len(self.joints)))
+        return self.joints.heatmaps
 
     def _check_heatmaps_alone(self) -> None:
         if self.heatmap_net is None:
