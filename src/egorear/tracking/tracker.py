@@ -18,6 +18,7 @@ from egorear.models.egotap import EgoTAP
 from egorear.models.images import normalize
 from egorear.models.pretrained import load_pretrained
 from egorear.tracking.calibration import Platt, Raw, find_calibration
+from egorear.tracking.placement import place
 from egorear.tracking.training_cameras import Image, TrainingCameras
 from egorear.tracking.weights import DEFAULT, find_weights
 
@@ -45,8 +46,9 @@ class PoseTracker:
     """A trained network that takes images of any rig with its views.
 
     Images of other lenses or orientations than `training_rig`'s are re-rendered (`training_cameras.py`); the network is
-    told which views there are. `model_id` names the weights in result files. calibration: what turns the network's raw
-    confidences (`raw_confidence`) into probabilities.
+    told which views there are. Poses relative to the pelvis are placed by the heatmaps (`placement.py`). `model_id`
+    names the weights in result files. calibration: what turns the network's raw confidences (`raw_confidence`) into
+    probabilities.
     """
 
     def __init__(
@@ -82,8 +84,11 @@ class PoseTracker:
         model = load_pretrained(folder)
         if isinstance(model, AGEgoPose):
             raise UserError(f"{folder} holds AGEgoPose, which looks along time: use ClipTracker or egorear predict")
-        if not isinstance(model, EgoRear | EgoTAP) or (isinstance(model, EgoTAP) and model.config.origin != "device"):
-            raise UserError(f"{folder} holds {type(model).__name__}, whose poses are not in the device frame")
+        if not isinstance(model, EgoRear | EgoTAP):
+            raise UserError(
+                f"{folder} holds {type(model).__name__}, whose poses are relative to the pelvis and which makes no "
+                "heatmaps to place them by: use EgoRear or EgoTAP"
+            )
         rig_file = folder / "rig.json"
         rig = Rig.load(rig_file) if rig_file.exists() else ego4view_syn()
         calibration = find_calibration(folder, raw_confidence(model), model.config.views) if calibrated else None
@@ -163,8 +168,13 @@ class PoseTracker:
         pixels = to_image_pixels(cells, self.model.config.image_size, heatmaps.shape[-1])
         joints_2d = torch.stack([warp.to_source(pixels[:, v]) for v, warp in enumerate(warps.values())], dim=1)
         raw = _raw_confidence(output)
+        joints = output.poses[:, -1].float().cpu().clone()  # an ordinary tensor, not one of inference mode
+        if isinstance(self.model, EgoTAP) and self.model.config.origin == "pelvis":
+            # A peak's square, and none of a view that is not there. The root, first, has no heatmap.
+            weights = scores.clamp_min(0).square() * present[:, index, None]
+            joints = joints + place(joints[:, 1:], pixels, weights, retaken.rig.select(tuple(warps)))[:, None]
         return TrackedPose(
-            joints=output.poses[:, -1].float().cpu().clone(),  # an ordinary tensor, not one of inference mode
+            joints=joints,
             confidence=raw if self.calibration is None else self.calibration.apply(raw, present),
             joints_2d=joints_2d.where(present[:, index, None, None], torch.nan),
             scores_2d=scores,
