@@ -86,7 +86,7 @@ def test_syn_networks_have_their_rig_and_rw_networks_ask_for_it():
 def test_a_missing_and_an_unexpected_tensor_are_named(heatmap2):
     missing = dict(heatmap2)
     del missing["conv_heatmap.bias"]
-    with pytest.raises(UserError, match=r"head\.bias' is missing"):
+    with pytest.raises(UserError, match=r": 'conv_heatmap\.bias' is missing"):
         from_official(missing, "heatmap2")
     with pytest.raises(UserError, match="'surprise' is unexpected"):
         from_official(heatmap2 | {"surprise": torch.zeros(1)}, "heatmap2")

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from egorear.errors import UserError
 from egorear.models import unet_official
+from egorear.models.official_state import PublishedState
 from egorear.models.pretrained import state_difference
 from egorear.models.resnet import ResNetConfig
 from egorear.models.unet import FAINT, MultiViewUNet, UNetConfig
-from egorear.models.unet_official import unet_names
+from egorear.models.unet_official import unet_name
 
 GOLDENS = egotap_rule.goldens()
 CLASSIFIER = 513_000  # parameters of the published networks that nothing calls
@@ -49,7 +50,7 @@ def published(net: str) -> dict[str, Tensor]:
     """What a network with the golden weights answers to the golden images: `out`, and the `TAPS` by their names."""
     with torch.device("meta"):
         network = MultiViewUNet(UNetConfig(), views=2, maps=NETS[net])
-    ours = unet_names(egotap_rule.state_dict(net))
+    ours = PublishedState(egotap_rule.state_dict(net), unet_name).tensors
     for name in unet_official.CLASSIFIER:
         del ours[name]
     assert state_difference(network.state_dict(), ours) == ""
@@ -224,7 +225,8 @@ def test_starts_at_the_published_scale_and_its_maps_near_zero():
 
 def test_published_names_become_ours_and_foreign_ones_stay():
     state = egotap_rule.state_dict("joint_heatmap")
-    ours = unet_names({f"module.{name}": tensor for name, tensor in state.items()} | {"optimizer.step": torch.ones(1)})
+    parallel = {f"module.{name}": tensor for name, tensor in state.items()} | {"optimizer.step": torch.ones(1)}
+    ours = PublishedState(parallel, unet_name).tensors
     with torch.device("meta"):
         expected = MultiViewUNet(UNetConfig(), views=2, maps=15).state_dict()
     assert set(ours) == {*expected, *unet_official.CLASSIFIER, "optimizer.step"}
@@ -238,10 +240,10 @@ def test_published_names_become_ours_and_foreign_ones_stay():
 def test_copies_that_differ_are_refused(alias):
     names = [alias, egotap_rule.entries("joint_heatmap")[alias]["alias_of"]]
     state = {name: torch.zeros(3) for name in names}
-    assert len(unet_names(state)) == 1
+    assert len(PublishedState(state, unet_name).tensors) == 1
     for other in (torch.ones(3), torch.zeros(2), torch.zeros(3).double()):
         with pytest.raises(UserError, match=f"'{names[1]}' differs"):
-            unet_names(state | {names[1]: other})
+            PublishedState(state | {names[1]: other}, unet_name)
 
 
 def test_impossible_networks_and_images_are_refused():

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from egorear.errors import UserError
 from egorear.models.agegopose import AGEgoPose, AGEgoPoseConfig
 from egorear.models.motion_encoder import PUBLISHED_LEVELS, MotionEncoder, MotionEncoderConfig
-from egorear.models.official_names import own_copies
-from egorear.models.pretrained import state_difference
-from egorear.models.unet_official import unet_names
+from egorear.models.official_names import renamed
+from egorear.models.official_state import PublishedState, own_copies
+from egorear.models.unet_official import unet_name
 
 LEVELS = {32: 5, 64: 6, 128: 7}
 """Of the published pyramid, by the frames of its window: as often as they can be halved."""
@@ -47,7 +47,14 @@ WITH_MOTION = ("pose", "encoder")
 WHOLE = (("heatmap", "pose"), ("heatmap", "encoder", "embedding", "decoder"))
 """Files that together are the whole network: the pose network's modules under prefixes in one file, or as released."""
 
-PREFIXES = {"pose": "", "encoder": "encoder.", "embedding": "heatmap_embedding.", "decoder": "pose_decoder."}
+PREFIXES = {
+    "heatmap": "",
+    "pose": "",
+    "encoder": "encoder.",
+    "embedding": "heatmap_embedding.",
+    "decoder": "pose_decoder.",
+}
+"""What a file's names lack of the whole network's."""
 BLOCK: tuple[tuple[str, str], ...] = (
     # Regular expressions for what follows the number of an ActionFormer block.
     (r"^(.*blocks\.\d+)\.ln1\.", r"\1.norm_attention."),
@@ -161,7 +168,8 @@ def agegopose_from_official(states: Mapping[str, Mapping[str, Tensor]]) -> Offic
     states: by what they are, as one of `WHOLE` names them. The window is read off the shape of the motion's projector.
 
     Raises:
-        UserError: a checkpoint is missing or of something else, or a tensor is missing, unexpected or of another shape.
+        UserError: a checkpoint is missing or something else, or a tensor missing, unexpected, of another shape, or not
+            finite.
     """
     if not any(set(states) == set(names) for names in WHOLE):
         needed = " or ".join("{" + ", ".join(f"'{name}'" for name in names) + "}" for names in WHOLE)
@@ -178,7 +186,7 @@ def agegopose_heatmaps_from_official(state: Mapping[str, Tensor]) -> OfficialFra
     """The heatmap network, in eval mode, that reproduces its published checkpoint.
 
     Raises:
-        UserError: it is another one, or a tensor is missing, unexpected or of another shape.
+        UserError: it is another one, or a tensor is missing, unexpected, of another shape, or not finite.
     """
     network = _empty(AGEGOPOSE_VARIANTS["agegopose.heatmap"])
     network.load_state_dict(own_copies(our_names(state, "heatmap")), assign=True)
@@ -191,19 +199,12 @@ def our_names(state: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
     kind: a key of `FILES`.
 
     Raises:
-        UserError: a tensor is missing, unexpected or of another shape.
+        UserError: a tensor is missing, unexpected, of another shape, or not finite.
     """
-    window = _window(state, kind) if kind in WITH_MOTION else min(LEVELS)
-    expected = _empty(published_config(window)).state_dict()
-    expected = {name: tensor for name, tensor in expected.items() if name.startswith(FILES[kind])}
-    if kind == "heatmap":
-        state = {name: t for name, t in state.items() if not _plain(name).startswith(UNUSED)}
-        ours = {f"heatmap_net.{name}": tensor for name, tensor in unet_names(state).items()}
-    else:
-        ours = _of_pose(state, kind, window)
-    if problem := state_difference(expected, ours):
+    given, problem = _compared(state, kind)
+    if problem:
         raise UserError(f"the checkpoint is not the published '{kind}' of AG-EgoPose: {problem}")
-    return ours
+    return given.finite(given.tensors)
 
 
 def guess_agegopose(state: Mapping[str, Tensor]) -> list[str]:
@@ -211,10 +212,11 @@ def guess_agegopose(state: Mapping[str, Tensor]) -> list[str]:
     found = []
     for kind in FILES:
         try:
-            our_names(state, kind)
+            _, problem = _compared(state, kind)
         except UserError:
             continue
-        found.append("agegopose.heatmap" if kind == "heatmap" else "agegopose")
+        if not problem:
+            found.append("agegopose.heatmap" if kind == "heatmap" else "agegopose")
     return found
 
 
@@ -245,47 +247,50 @@ def load_actionformer(encoder: MotionEncoder, state: Mapping[str, Tensor]) -> No
     the two of the stem and then the branch, whose first two are local as well: the same 4 + 4 blocks.
 
     Raises:
-        UserError: a tensor of the blocks is missing, unexpected or of another shape, or there are too few blocks.
+        UserError: a tensor of the blocks is missing, unexpected, of another shape, or not finite, or there are too few
+            blocks.
     """
-    first, given = STEM_BLOCKS if encoder.config.form == "paper" else 0, {}
-    for published, tensor in state.items():
+    first = STEM_BLOCKS if encoder.config.form == "paper" else 0
+
+    def our_name(published: str) -> str | None:
         name = _plain(published)
         block = re.match(r"backbone\.(stem|branch)\.(\d+)\.", name)
-        if block is not None:
-            number = int(block[2]) + (first if block[1] == "branch" else first - STEM_BLOCKS)
-            if number < 0 or len(encoder.blocks) <= number < first + PUBLISHED_LEVELS:
-                continue
-            name = _renamed(f"blocks.{number}.{name.removeprefix(block[0])}", BLOCK)
-        elif name.startswith(UNUSED_OF_ACTIONFORMER):
-            continue
-        given[name] = _relaid(tensor)
-    own = encoder.state_dict()
-    if problem := state_difference({name: t for name, t in own.items() if name.startswith("blocks.")}, given):
+        if block is None:
+            return None if name.startswith(UNUSED_OF_ACTIONFORMER) else name
+        number = int(block[2]) + (first if block[1] == "branch" else first - STEM_BLOCKS)
+        if number < 0 or len(encoder.blocks) <= number < first + PUBLISHED_LEVELS:
+            return None
+        return renamed(f"blocks.{number}.{name.removeprefix(block[0])}", BLOCK)
+
+    own, given = encoder.state_dict(), PublishedState(state, our_name, _relaid)
+    if problem := given.difference({name: t for name, t in own.items() if name.startswith("blocks.")}):
         raise UserError(f"the checkpoint is not ActionFormer's for this motion encoder: {problem}")
-    encoder.load_state_dict(own | own_copies(given))
+    encoder.load_state_dict(own | own_copies(given.finite(given.tensors)))
 
 
-def _of_pose(state: Mapping[str, Tensor], kind: str, window: int) -> dict[str, Tensor]:
-    """Our names of the pose network's modules. Blocks that windows of this length leave no frames for are left out."""
+def _compared(state: Mapping[str, Tensor], kind: str) -> tuple[PublishedState, str]:
+    """A published file, and what keeps it from being of this kind: nothing if it is empty.
+
+    Raises:
+        UserError: of a kind with a motion encoder it does not tell the window.
+    """
+    window = _window(state, kind) if kind in WITH_MOTION else min(LEVELS)
+    # Blocks that windows of this length leave no frames for are left out.
     idle = tuple(f"motion.blocks.{i}." for i in range(LEVELS[window], PUBLISHED_LEVELS))
-    ours: dict[str, Tensor] = {}
-    for published, tensor in state.items():
-        published = PREFIXES[kind] + _plain(published)
-        if published.startswith(UNUSED):
-            continue
-        name = _renamed(published, RENAMING)
-        if not name.startswith(idle):
-            ours[name] = _relaid(tensor)
-    return ours
+
+    def our_name(published: str) -> str | None:
+        name = PREFIXES[kind] + _plain(published)
+        if name.startswith(UNUSED):
+            return None
+        ours = f"heatmap_net.{unet_name(name)}" if kind == "heatmap" else renamed(name, RENAMING)
+        return None if ours.startswith(idle) else ours
+
+    given = PublishedState(state, our_name, _relaid)
+    expected = _empty(published_config(window)).state_dict()
+    return given, given.difference({name: t for name, t in expected.items() if name.startswith(FILES[kind])})
 
 
-def _renamed(name: str, table: tuple[tuple[str, str], ...]) -> str:
-    for pattern, replacement in table:
-        name = re.sub(pattern, replacement, name)
-    return name
-
-
-def _relaid(tensor: Tensor) -> Tensor:
+def _relaid(_: str, tensor: Tensor) -> Tensor:
     """The weight of a linear layer from a convolution of one frame; a vector from (1, C, 1)."""
     if tensor.ndim == 3 and tensor.shape[-1] == 1:
         return tensor[0, :, 0] if len(tensor) == 1 else tensor[..., 0]
@@ -294,17 +299,16 @@ def _relaid(tensor: Tensor) -> Tensor:
 
 def _window(state: Mapping[str, Tensor], kind: str) -> int:
     """The frames that the projector of a "pose" or "encoder" file is made for."""
-    known = {PREFIXES[kind] + _plain(name): tensor for name, tensor in state.items()}
-    projector = PROJECTOR.removeprefix(PREFIXES[kind])
-    if PROJECTOR not in known:
+    names = {PREFIXES[kind] + _plain(name): name for name in state}
+    if PROJECTOR not in names:
+        projector = PROJECTOR.removeprefix(PREFIXES[kind])
         raise UserError(f"the checkpoint is not the published '{kind}' of AG-EgoPose: it has no '{projector}'")
-    shape = tuple(known[PROJECTOR].shape)
-    width = MotionEncoderConfig().width
+    shape, width = tuple(state[names[PROJECTOR]].shape), MotionEncoderConfig().width
     for window, levels in LEVELS.items():
         if shape == (width, levels * width, 1):
             return window
     fitting = " or ".join(f"{(width, levels * width, 1)} ({window} frames)" for window, levels in LEVELS.items())
-    raise UserError(f"'{projector}' has shape {shape} but must have {fitting}")
+    raise UserError(f"'{names[PROJECTOR]}' has shape {shape} but must have {fitting}")
 
 
 def _plain(name: str) -> str:

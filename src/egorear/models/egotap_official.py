@@ -4,8 +4,9 @@ Loading is strict both ways. The release propagates along the chain of joint ind
 skeleton's tree: `PropagationConfig.order`.
 """
 
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import torch
@@ -16,11 +17,11 @@ from egorear.errors import UserError
 from egorear.models.egotap import EgoTAP, EgoTAPConfig
 from egorear.models.egotap_lifter import TAPLifter, TAPLifterConfig
 from egorear.models.heatmap_encoders import LimbEncoder
-from egorear.models.official_names import own_copies
-from egorear.models.pretrained import state_difference
+from egorear.models.official_names import renamed
+from egorear.models.official_state import PublishedState, own_copies
 from egorear.models.propagation import PropagationConfig
 from egorear.models.unet import MultiViewUNet
-from egorear.models.unet_official import CLASSIFIER, lost_copies, unet_names
+from egorear.models.unet_official import CLASSIFIER, lost_copies, unet_name
 
 PARTS = {"joint_heatmap": "joint_maps", "limb_heatmap": "limb_maps", "lifter": "lifter"}
 """What the three files of one network hold, and the part of `EgoTAP` that it becomes."""
@@ -154,19 +155,19 @@ def egotap_from_official(state_dict: dict[str, Tensor], variant: str) -> Officia
     variant: a key of `EGOTAP_VARIANTS` with a dot.
 
     Raises:
-        UserError: the variant is a whole network, or the checkpoint is not this part's.
+        UserError: the variant is a whole network, the checkpoint is not this part's, or a tensor is not finite.
     """
     if "." not in variant:
         parts = ", ".join(f"'{variant}.{part}'" for part in PARTS)
         raise UserError(f"the published '{variant}' is three checkpoints, {parts}: take one at a time")
-    network, ours = _empty(variant), _renamed(state_dict, variant)
-    if problem := _difference(network, ours):
+    network, given = _empty(variant), _renamed(state_dict, variant)
+    if problem := _difference(network, given):
         others = " or ".join(f"'{name}'" for name in guess_parts(state_dict))
         hint = f"it is {others}, for " if others else ""
         raise UserError(f"the checkpoint is not the published network '{variant}': {hint}{problem}")
-    if isinstance(network, MultiViewUNet) and (lost := lost_copies(state_dict)):
+    if isinstance(network, MultiViewUNet) and (lost := lost_copies(given)):
         raise UserError(f"the checkpoint is not the published network '{variant}': it has '{lost[0]}' once, not twice")
-    network.load_state_dict(own_copies({name: ours[name] for name in network.state_dict()}), assign=True)
+    network.load_state_dict(own_copies(given.finite(network.state_dict())), assign=True)
     wrapped = OfficialLifter(network) if isinstance(network, TAPLifter) else OfficialHeatmaps(network)
     return wrapped.eval()
 
@@ -186,21 +187,9 @@ def assemble(variant: str, parts: dict[str, MultiViewUNet | TAPLifter]) -> EgoTA
     return whole.eval()
 
 
-def lifter_names(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a published lifter under our names and in our layouts, shared with the input where possible.
-
-    Raises:
-        UserError: two tensors map to one name.
-    """
-    ours: dict[str, Tensor] = {}
-    for published, tensor in state_dict.items():
-        name = published
-        for pattern, replacement in RENAMING:
-            name = re.sub(pattern, replacement, name)
-        if name in ours:
-            raise UserError(f"the checkpoint holds '{name}' twice, the second time as '{published}'")
-        ours[name] = _relayout(name, tensor, of_unit="lstm_custom" in published)
-    return ours
+def lifter_name(published: str) -> str:
+    """What we call a tensor of a published lifter."""
+    return renamed(published, RENAMING)
 
 
 def _relayout(name: str, tensor: Tensor, of_unit: bool) -> Tensor:
@@ -224,12 +213,15 @@ def _empty(variant: str) -> MultiViewUNet | TAPLifter:
         return getattr(EgoTAP(EGOTAP_VARIANTS[variant]), PARTS.get(part, "lifter"))
 
 
-def _renamed(state_dict: dict[str, Tensor], variant: str) -> dict[str, Tensor]:
-    return unet_names(state_dict) if EGOTAP_VARIANTS[variant].lifter is None else lifter_names(state_dict)
+def _renamed(state_dict: Mapping[str, Tensor], variant: str) -> PublishedState:
+    if EGOTAP_VARIANTS[variant].lifter is None:
+        return PublishedState(state_dict, unet_name)
+    of_unit = any("lstm_custom" in name for name in state_dict)
+    return PublishedState(state_dict, lifter_name, partial(_relayout, of_unit=of_unit))
 
 
-def _difference(network: MultiViewUNet | TAPLifter, ours: dict[str, Tensor]) -> str:
-    """`state_difference` from all that a published checkpoint of this network holds, what nobody reads included."""
+def _difference(network: MultiViewUNet | TAPLifter, given: PublishedState) -> str:
+    """What keeps `given` from being all that this network's published checkpoint holds, what nobody reads included."""
     expected = network.state_dict()
     with torch.device("meta"):
         unread = UNUSED if isinstance(network, TAPLifter) else CLASSIFIER
@@ -238,4 +230,4 @@ def _difference(network: MultiViewUNet | TAPLifter, ours: dict[str, Tensor]) -> 
             config = network.config
             limbs = LimbEncoder(config.limb_hidden, config.encoder.features, network.shape[-1])
             expected |= limbs.state_dict(prefix="limb_encoder.")
-    return state_difference(expected, ours)
+    return given.difference(expected)

@@ -4,6 +4,7 @@ The renaming to our parameter names is a table in `official_names.py`; loading i
 `egotap_official.py`, AG-EgoPose's in `agegopose_official.py`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,8 +34,8 @@ from egorear.models.egotap_official import (
     guess_parts,
 )
 from egorear.models.lifter import LifterConfig
-from egorear.models.official_names import own_copies, to_our_names
-from egorear.models.pretrained import state_difference
+from egorear.models.official_names import to_our_names
+from egorear.models.official_state import PublishedState, own_copies
 from egorear.models.refiner import RefinerConfig
 
 EGO4VIEW_SIZE, UNREALEGO_SIZE = 872, 1024
@@ -131,7 +132,7 @@ def from_official(
     variant: a key of `VARIANTS`, in any case.
 
     Raises:
-        UserError: no such variant, or a tensor is missing, unexpected or of another shape.
+        UserError: no such variant, or a tensor is missing, unexpected, of another shape, or not finite.
     """
     variant = variant.lower()
     if variant not in VARIANTS:
@@ -146,10 +147,10 @@ def from_official(
     if variant in EGOTAP_VARIANTS:
         return egotap_from_official(tensors, variant)
     network = _empty(_SINGLE[variant])
-    ours = _translate(tensors, _SINGLE[variant])
-    if problem := state_difference(network.state_dict(), ours):
+    given = _translate(tensors, _SINGLE[variant])
+    if problem := given.difference(network.state_dict()):
         raise UserError(f"the checkpoint is not the published network '{variant}': {problem}")
-    network.load_state_dict(own_copies(ours), assign=True)
+    network.load_state_dict(own_copies(given.finite(network.state_dict())), assign=True)
     rig, fixed = None, False
     if variant == "egoposeformer":
         rig = unrealego()
@@ -163,7 +164,7 @@ def guess_variants(state_dict: dict[str, Tensor]) -> list[str]:
     """The variants whose tensors have these names and shapes; several where shapes cannot tell them apart."""
     fitting = []
     for name, config in _SINGLE.items():
-        if not state_difference(_empty(config).state_dict(), _translate(state_dict, config)):
+        if not _translate(state_dict, config).difference(_empty(config).state_dict()):
             fitting.append(name)
     return fitting or guess_parts(state_dict) or guess_agegopose(state_dict)
 
@@ -174,9 +175,7 @@ def _empty(config: EgoRearConfig | EgoPoseFormerConfig) -> EgoRear | EgoPoseForm
         return EgoRear(config) if isinstance(config, EgoRearConfig) else EgoPoseFormer(config)
 
 
-def _translate(state_dict: dict[str, Tensor], config: EgoRearConfig | EgoPoseFormerConfig) -> dict[str, Tensor]:
+def _translate(state_dict: Mapping[str, Tensor], config: EgoRearConfig | EgoPoseFormerConfig) -> PublishedState:
     """Our names and layouts."""
-    ours = to_our_names(state_dict, config.image_size // 4)
-    if isinstance(config, EgoPoseFormerConfig):
-        ours = {name.removeprefix("estimators.all."): tensor for name, tensor in ours.items()}
-    return ours
+    root = "estimators.all." if isinstance(config, EgoPoseFormerConfig) else ""
+    return to_our_names(state_dict, config.image_size // 4, root)

@@ -1,11 +1,13 @@
 """Parameter names of the published checkpoints, and what we call the same tensors."""
 
 import re
+from collections.abc import Mapping
+from functools import partial
 
-import torch
 from torch import Tensor
 
 from egorear.errors import UserError
+from egorear.models.official_state import PublishedState
 
 RENAMING: tuple[tuple[str, str], ...] = (
     # Regular expressions, applied in this order, each wherever it matches.
@@ -73,37 +75,32 @@ CONSTANTS = ("spatial_shapes", "start_index")
 """Buffers that repeat the feature map's size and the number of levels; we derive both."""
 
 
-def to_our_names(state: dict[str, Tensor], map_size: int) -> dict[str, Tensor]:
-    """A published state dict under our names and in our layouts (shared with the input where possible).
+def to_our_names(state: Mapping[str, Tensor], map_size: int, root: str = "") -> PublishedState:
+    """A published state dict under our names and in our layouts.
 
     map_size: height and width of the feature maps, which the constant buffers are checked against.
+    root: taken off our names, for a network that is by itself what the published one has as a part.
 
     Raises:
-        UserError: a constant is not what the published networks have, or two tensors map to one name.
+        UserError: a constant is not what the published networks have, or two tensors are one of ours and differ.
     """
-    ours: dict[str, Tensor] = {}
     for name, tensor in state.items():
         if name.endswith(CONSTANTS):
             expected = [0] if name.endswith("start_index") else [[map_size, map_size]]
             if tensor.tolist() != expected:
                 raise UserError(f"'{name}' is {tensor.tolist()} but the published networks have {expected}")
-            continue
-        renamed = _rename(name)
-        if renamed in ours:
-            raise UserError(f"the checkpoint holds '{renamed}' twice, the second time as '{name}'")
-        ours[renamed] = _relayout(renamed, tensor, map_size)
-    return ours
+    return PublishedState(state, partial(_rename, root=root), partial(_relayout, map_size=map_size))
 
 
-def own_copies(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Copies that share no memory with the originals, float32 in place of every floating-point type."""
-    return {name: t.to(torch.float32 if t.is_floating_point() else t.dtype, copy=True) for name, t in state.items()}
-
-
-def _rename(name: str) -> str:
-    for pattern, replacement in RENAMING:
+def renamed(name: str, table: tuple[tuple[str, str], ...]) -> str:
+    """`name` after the replacement of each regular expression in the table that matches, in their order."""
+    for pattern, replacement in table:
         name = re.sub(pattern, replacement, name)
     return name
+
+
+def _rename(name: str, root: str) -> str | None:
+    return None if name.endswith(CONSTANTS) else renamed(name, RENAMING).removeprefix(root)
 
 
 def _relayout(name: str, tensor: Tensor, map_size: int) -> Tensor:

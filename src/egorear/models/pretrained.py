@@ -5,6 +5,7 @@ import reprlib
 import types
 import typing
 import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,22 +86,39 @@ def load_pretrained(folder: str | Path) -> EgoRear | EgoPoseFormer | EgoTAP | AG
     return model.eval()  # type: ignore[return-value]
 
 
-def state_difference(expected: dict[str, Tensor], given: dict[str, Tensor]) -> str:
-    """What keeps `given` from being loaded as `expected`, in words; empty if nothing does."""
+def state_difference(
+    expected: Mapping[str, Tensor], given: Mapping[str, Tensor], called: Callable[[str], str] = "'{}'".format
+) -> str:
+    """What keeps `given` from being loaded as `expected`, in words; empty if nothing does.
+
+    called: what the words call the tensor of a name.
+    """
     if missing := sorted(set(expected) - set(given)):
-        return f"{_some(missing)} missing"
+        return f"{_some(missing, called)} missing"
     if unexpected := sorted(set(given) - set(expected)):
-        return f"{_some(unexpected)} unexpected"
+        return f"{_some(unexpected, called)} unexpected"
     for name, tensor in expected.items():
         if given[name].shape != tensor.shape:
-            return f"'{name}' has shape {tuple(given[name].shape)} but must have {tuple(tensor.shape)}"
+            return f"{called(name)} has shape {tuple(given[name].shape)} but must have {tuple(tensor.shape)}"
         if given[name].is_floating_point() != tensor.is_floating_point():
-            return f"'{name}' is {given[name].dtype} but must be {tensor.dtype}"
+            return f"{called(name)} is {given[name].dtype} but must be {tensor.dtype}"
     return ""
 
 
-def _some(names: list[str]) -> str:
-    shown = ", ".join(f"'{name}'" for name in names[:3])
+def not_finite(state: Mapping[str, Tensor], called: Callable[[str], str] = "'{}'".format) -> str:
+    """Which tensor holds NaN, infinite values or such as float32 has no room for, in words; empty if none does.
+
+    called: what the words call the tensor of a name.
+    """
+    for name, tensor in state.items():
+        # A sum, because it is fast and finite only where all of its terms are; large terms can overflow it.
+        if tensor.is_floating_point() and not tensor.float().sum().isfinite() and not tensor.float().isfinite().all():
+            return f"{called(name)} holds NaN or infinite values"
+    return ""
+
+
+def _some(names: list[str], called: Callable[[str], str]) -> str:
+    shown = ", ".join(called(name) for name in names[:3])
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return f"{shown}{more} {'is' if len(names) == 1 else 'are'}"
 
