@@ -1,5 +1,6 @@
 """The network as a user builds it: any views, any rig, every part trained."""
 
+import copy
 import math
 from dataclasses import replace
 
@@ -219,6 +220,16 @@ def test_damaged_weights_are_named(tmp_path, nano):
         load_pretrained(tmp_path)
     weights.unlink()
     with pytest.raises(UserError, match=r"model\.safetensors"):
+        load_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_not_finite_are_refused(tmp_path, nano, value):
+    broken = copy.deepcopy(nano)
+    with torch.no_grad():
+        broken.lifter.query[0].bias[1] = value
+    save_pretrained(broken, tmp_path)
+    with pytest.raises(UserError, match=r"model\.safetensors: 'lifter\.query\.0\.bias' holds NaN or infinite values$"):
         load_pretrained(tmp_path)
 
 

@@ -56,7 +56,7 @@ def load_pretrained(folder: str | Path) -> EgoRear | EgoPoseFormer | EgoTAP | AG
     """The network that `save_pretrained` wrote, float32, on the CPU, in eval mode.
 
     Raises:
-        UserError: a file is missing or damaged, or weights and configuration do not fit.
+        UserError: a file is missing or damaged, weights and configuration do not fit, or a weight is NaN or infinite.
     """
     folder = Path(folder)
     path = folder / CONFIG
@@ -82,6 +82,8 @@ def load_pretrained(folder: str | Path) -> EgoRear | EgoPoseFormer | EgoTAP | AG
         raise UserError(f"{path} describes no network that can be built: {error}".splitlines()[0]) from error
     if problem := state_difference(model.state_dict(), state):
         raise UserError(f"{folder / WEIGHTS} does not fit {path}: {problem}")
+    if problem := not_finite(state):
+        raise UserError(f"{folder / WEIGHTS}: {problem}")
     model.load_state_dict(state, assign=True)
     return model.eval()  # type: ignore[return-value]
 
