@@ -21,10 +21,10 @@ from torch.utils.data import DataLoader, Subset
 from egorear.datasets.sample import Sample
 from egorear.files import read_json, write_json, write_text
 from egorear.metrics.errors import joint_errors_mm
-from egorear.models.egorear import EgoRear, EgoRearConfig
+from egorear.models.egorear import EgoRearConfig
 from egorear.models.egotap import EgoTAP, EgoTAPConfig
 from egorear.models.images import normalize
-from egorear.models.pretrained import load_pretrained, save_pretrained
+from egorear.models.pretrained import load_pretrained
 from egorear.studies.cells import TAP, Cell, CellResult, refiner_of
 from egorear.studies.config import Scale, StageLength
 from egorear.studies.data import StudyData, spread
@@ -90,17 +90,6 @@ class Training:
             write_json(self._times, {"seconds": before + time.monotonic() - started, "done": done})
         shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
 
-    def _start(self, folder: Path) -> Path:
-        """The network to start from; EgoRear's is one part of an EgoTAP that lifts its heatmaps."""
-        network = load_pretrained(folder / "model")
-        if not isinstance(self.network, EgoTAPConfig) or not isinstance(network, EgoRear):
-            return folder / "model"
-        part = EgoTAP(replace(self.network, limb_maps=None, lifter=None))
-        assert part.joint_maps is not None
-        part.joint_maps.load_state_dict(network.state_dict())
-        save_pretrained(part, folder / "joint_maps")
-        return folder / "joint_maps"
-
     def _arguments(self, scale: Scale, data: StudyData, cache: Path) -> dict:
         steps = self.length.steps
         loss = scale.loss
@@ -114,7 +103,7 @@ class Training:
                 "optimizer": {"lr": self.length.lr, "weight_decay": self.length.weight_decay},
                 "schedule": plain(scale.schedule),
                 "frozen": list(self.frozen),
-                "init_from": [str(self._start(folder)) for folder in self.init_from],
+                "init_from": [str(folder / "model") for folder in self.init_from],
                 "ema_decay": scale.ema_decay,
                 "compile": scale.compile,
                 "channels_last": scale.channels_last,

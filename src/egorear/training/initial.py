@@ -8,10 +8,13 @@ from torch import Tensor, nn
 from egorear.errors import UserError
 from egorear.models.agegopose_official import load_actionformer
 from egorear.models.checkpoint import read_checkpoint
+from egorear.models.egorear import EgoRear
+from egorear.models.egotap import EgoTAP
 from egorear.models.motion_encoder import MotionEncoder
-from egorear.models.pretrained import load_pretrained, state_difference
+from egorear.models.pretrained import load_pretrained, not_finite, state_difference
 
 AVERAGE, NETWORK = "average.", "network."  # of a Stage's state dict; the average is the better one
+BEHIND_HEATMAPS = ("lifter.", "confidence.")  # parts of EgoRear that EgoTAP, which lifts its heatmaps, has no place for
 
 
 @dataclass(frozen=True)
@@ -30,15 +33,20 @@ class InitialPart:
 
 def load_parts(network: nn.Module, path: str | Path) -> list[str]:
     """Loads every part of `network` that the file has too, and returns their names. Parts are its direct children,
-    and each entry of those that are dicts: "lifter", "estimators.front".
+    and each entry of those that are dicts: "lifter", "estimators.front". A whole EgoRear is one part of EgoTAP, its
+    "joint_maps".
 
     path: a checkpoint of an earlier stage (`.ckpt`), or a folder written by `save_pretrained`.
 
     Raises:
-        UserError: it cannot be read, a common part has other shapes, or there is no common part.
+        UserError: it cannot be read, a common part has other shapes or is not finite, or there is no common part.
     """
     path = Path(path)
     state = load_pretrained(path).state_dict() if path.is_dir() else _network_of(path, read_checkpoint(path))
+    if isinstance(network, EgoTAP) and any(name.startswith("estimators.") for name in state):
+        if not isinstance(network.joint_maps, EgoRear):
+            raise UserError(f"{path} is an EgoRear, of which this network has none: look at 'model.egotap.egorear'")
+        state = {f"joint_maps.{name}": tensor for name, tensor in state.items()}
     loaded = []
     for name, part in parts_of(network).items():
         given = _below(name, state)
@@ -55,7 +63,8 @@ def load_part(network: nn.Module, initial: InitialPart) -> None:
     """Loads one part of `network`.
 
     Raises:
-        UserError: the network has no such part, the file cannot be read or has no such part, or shapes differ.
+        UserError: the network has no such part, the file cannot be read or has no such part, shapes differ, or a
+            tensor is not finite.
     """
     part, path = submodule(network, initial.part, "model.init_parts"), Path(initial.path)
     state = load_pretrained(path).state_dict() if path.is_dir() else _weights_of(path)
@@ -64,7 +73,10 @@ def load_part(network: nn.Module, initial: InitialPart) -> None:
         if not state:
             raise UserError(f"{path} has no part '{initial.source}', which 'model.init_parts' names")
     if isinstance(part, MotionEncoder) and any("backbone.branch." in name for name in state):
-        load_actionformer(part, state)
+        try:
+            load_actionformer(part, state)
+        except UserError as error:
+            raise UserError(f"{path} cannot start '{initial.part}' of this network: {error}") from error
         return
     # Old files of torchvision do not tell how many batches they have seen.
     counts = {name: t for name, t in part.state_dict().items() if name.endswith("num_batches_tracked")}
@@ -99,7 +111,9 @@ def parts_of(network: nn.Module) -> dict[str, nn.Module]:
 
 
 def _load(part: nn.Module, state: dict[str, Tensor], what: str) -> None:
-    if problem := state_difference(part.state_dict(), state):
+    if isinstance(part, EgoRear):
+        state = {name: tensor for name, tensor in state.items() if not name.startswith(BEHIND_HEATMAPS)}
+    if problem := state_difference(part.state_dict(), state) or not_finite(state):
         raise UserError(f"{what}: {problem}")
     part.load_state_dict(state)
 
