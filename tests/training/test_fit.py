@@ -78,6 +78,18 @@ def test_the_average_goes_part_of_the_way(arguments: list[str], tmp_path: Path) 
     torch.testing.assert_close(stage.average.state_dict()[name], start[name] + 0.5)
 
 
+@pytest.mark.parametrize(("steps", "rate"), [(3, 1e-2), (4, 1e-3)])
+def test_an_epoch_ends_with_a_step_of_the_batches_that_are_left(
+    steps: int, rate: float, arguments: list[str], tmp_path: Path
+) -> None:
+    # 6 batches an epoch, hence steps of 5 and of 1: the third epoch begins after the fourth.
+    run = [f"--trainer.max_steps={steps}", "--trainer.accumulate_grad_batches=5", "--trainer.limit_val_batches=0"]
+    decay = ["--model.schedule.decay=epochs", "--model.schedule.milestones=[2]", "--model.schedule.warmup_steps=0"]
+    assert run_lightning("fit", [*arguments, *run, *decay]) == 0
+    checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["optimizer_states"][0]["param_groups"][0]["lr"] == pytest.approx(rate)
+
+
 def test_interrupted_it_exits_with_1(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,6 +7,7 @@ from both, frozen. AG-EgoPose has two (`configs/egopw`): heatmaps from single fr
 """
 
 import copy
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -168,6 +169,8 @@ class Stage(LightningModule):
         optimizer = torch.optim.AdamW([matrices, vectors], lr=self.optimizer.lr, eps=self.optimizer.eps)
         self.trainer.fit_loop.setup_data()  # only then is the number of batches known
         per_epoch = self.trainer.num_training_batches / self.trainer.accumulate_grad_batches
+        if math.isfinite(per_epoch):  # a stream has no epochs
+            per_epoch = float(math.ceil(per_epoch))  # what is left at the end of an epoch is a step of its own
         total_steps = float(self.trainer.estimated_stepping_batches)
 
         def factor(step: int) -> float:
