@@ -9,14 +9,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.datasets import egopw_files
 
 from egorear.cli.fit import run_lightning
 from egorear.cli.main import main
 from egorear.errors import UserError
-from egorear.models import load_pretrained
+from egorear.geometry.skeleton import EGO4VIEW, EGOCAP, EGOPW
+from egorear.models import EgoRearConfig, EgoTAPConfig, load_pretrained
 from egorear.training.checkpoints import SafeCheckpointIO
 from egorear.training.cli import StageCLI
-from egorear.training.stages import average_weights
+from egorear.training.stages import average_weights, check_joints
 
 
 def validations(run: Path, name: str) -> list[float]:
@@ -150,6 +152,34 @@ def test_bad_input_is_told_in_one_sentence(arguments: list[str], extra: list[str
     with pytest.raises(UserError, match=told) as caught:
         run_lightning("fit", [*arguments, *extra])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("network", "skeleton", "told"),
+    [
+        (EgoRearConfig(), EGOPW, "'egopw', which only 'model.agegopose'"),
+        (EgoRearConfig(), EGOCAP, "'model.network.heatmap_joints' is 15 but .* 'egocap', need 17"),
+        (EgoRearConfig(heatmap_joints=17), EGOCAP, "'model.network.lifter.joints' is 16 but .* 'egocap', need 18"),
+        (EgoTAPConfig(), EGOCAP, "'egocap' but 'model.egotap.skeleton' is 'ego4view'"),
+        (EgoRearConfig(), EGO4VIEW, None),
+        (EgoRearConfig(heatmap_joints=17, lifter=None), EGOCAP, None),
+        (EgoTAPConfig(skeleton="egocap"), EGOCAP, None),
+    ],
+)
+def test_joints_that_the_network_does_not_learn_are_refused(network, skeleton, told) -> None:
+    if told is None:
+        check_joints(network, skeleton)
+        return
+    with pytest.raises(UserError, match=told):
+        check_joints(network, skeleton)
+
+
+def test_data_of_other_joints_are_told_before_the_first_step(arguments: list[str], tmp_path: Path) -> None:
+    root = egopw_files.write_egopw(tmp_path / "egopw")
+    lists = root / "train_test_directory"
+    shutil.copy(lists / "test_egopw.txt", lists / "validation_egopw.txt")
+    with pytest.raises(UserError, match="'egopw'"):
+        run_lightning("fit", [*arguments, f"--data.root={root}", "--model.network.views=[front]"])
 
 
 def test_a_wrong_field_is_told_with_its_file(arguments: list[str], tmp_path: Path) -> None:

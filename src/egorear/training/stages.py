@@ -21,7 +21,7 @@ from torchmetrics import MeanMetric
 
 from egorear.datasets.sample import Sample
 from egorear.errors import UserError
-from egorear.geometry.skeleton import EGO4VIEW, Skeleton
+from egorear.geometry.skeleton import EGO4VIEW, SKELETONS, Skeleton
 from egorear.heatmaps import argmax_2d, to_image_pixels
 from egorear.metrics.heatmap import HeatmapMSE
 from egorear.metrics.pose import MPJPE, PAMPJPE
@@ -127,6 +127,11 @@ class Stage(LightningModule):
         if self.average is not None:
             self.average.eval()
         return self
+
+    def setup(self, stage: str) -> None:
+        """Refuses data whose joints the network does not learn (AG-EgoPose converts them) with a UserError."""
+        if not isinstance(self.network, AGEgoPose):
+            check_joints(self.network.config, self._joints)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuses the checkpoint of another network with a UserError."""
@@ -273,6 +278,28 @@ class Stage(LightningModule):
             for name, metric in {"mpjpe_mm": self.mpjpe_mm, "pa_mpjpe_mm": self.pa_mpjpe_mm}.items():
                 metric.update(output.poses[counted].float(), truth.joints[counted])
                 self.log(f"{split}/{name}", metric, prog_bar=True, batch_size=size)
+
+
+def check_joints(network: EgoRearConfig | EgoTAPConfig, data: Skeleton) -> None:
+    """Refuses joints that the losses would not know how to compare with the network's.
+
+    Raises:
+        UserError: they are of another set, or as many heatmaps or joints as the network has do not fit them.
+    """
+    name = next((name for name, skeleton in SKELETONS.items() if skeleton == data), "another set")
+    if isinstance(network, EgoTAPConfig):
+        if data != network.joints:
+            raise UserError(f"the data have the joints of '{name}' but 'model.egotap.skeleton' is '{network.skeleton}'")
+        return
+    poses = None if network.lifter is None else network.lifter.joints
+    if data.heatmaps != tuple(range(1, len(data))):
+        raise UserError(f"the data have the joints of '{name}', which only 'model.agegopose' can be trained with")
+    for field, ours, theirs in (
+        ("heatmap_joints", network.heatmap_joints, len(data.heatmaps)),
+        ("lifter.joints", poses, len(data)),
+    ):
+        if ours is not None and ours != theirs:
+            raise UserError(f"'model.network.{field}' is {ours} but the data, joints of '{name}', need {theirs}")
 
 
 def _step_seed(seed: int, epoch: int, batch: int, rank: int) -> int:
