@@ -41,11 +41,16 @@ def ending_at(model, images, end):
     return whole(model, [window[0]] * missing + window)[missing:]
 
 
-def streamed(stream, images):
-    """All frames' poses, "T J 3", after checking that each was answered once and in order."""
+def streamed_poses(stream, images):
+    """What the stream says of all frames, after checking that each was answered once and in order."""
     poses = [pose for image in images for pose in stream.push(image)] + stream.finish()
     assert [pose.frame.number for pose in poses] == list(range(len(images)))
-    return torch.stack([pose.joints for pose in poses])
+    return poses
+
+
+def streamed(stream, images):
+    """All frames' poses, "T J 3"."""
+    return torch.stack([pose.joints for pose in streamed_poses(stream, images)])
 
 
 @pytest.mark.parametrize("name", ["causal", "spatial"])
@@ -151,6 +156,11 @@ def test_memory_is_bounded():
             if number in (12, 30):
                 counts.append(alive())
         assert counts[0] == counts[1]
+
+
+def test_answers_may_be_changed_by_who_asked_for_them():
+    poses = streamed_poses(PoseStream(clip_network(WINDOWED), RIG), video(3))
+    assert not any(tensor.is_inference() for pose in poses for tensor in (pose.joints, pose.confidence))
 
 
 def test_image_networks_run_once_per_frame():

@@ -78,7 +78,7 @@ class ClipNetwork:
         retaken = self.cameras.retake([{view: image} for image in images], rig)
         with torch.inference_mode():
             features = self.model.features(normalize(retaken.images[:, 0].to(self.device)))
-            confidence = self._confidence(features.heatmap_logits, len(images))
+        confidence = self._confidence(features.heatmap_logits, len(images))  # no tensor of inference mode: users get it
         features.heatmap_logits = None
         T_camera_network, T_camera_device = self.cameras.rig.T_camera_device[0], retaken.rig.T_camera_device[0]
         return SeenFrames(features, confidence, invert_rigid(T_camera_device) @ T_camera_network)
@@ -89,7 +89,7 @@ class ClipNetwork:
             return torch.zeros(frames, joints)
         peaks = logits.float().amax(dim=(-2, -1)).sigmoid().cpu()
         # Only a first joint lacks a heatmap (the head of EGO4VIEW).
-        return torch.cat((peaks[:, : joints - peaks.shape[1]], peaks), dim=1).clone()
+        return torch.cat((peaks[:, : joints - peaks.shape[1]], peaks), dim=1)
 
 
 class FrameQueue(Generic[Known]):
