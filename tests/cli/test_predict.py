@@ -1,6 +1,8 @@
 """`egorear predict` through the command's front door: every kind of source, and every way to get it wrong."""
 
 import json
+import weakref
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -10,6 +12,7 @@ from tests.people import pictures, save_tiny, two_camera_rig, write_dataset
 from egorear.cli.main import main
 from egorear.geometry.rig import ego4view_syn
 from egorear.poses import Poses
+from egorear.tracking.sources import Frame, batches
 
 RIG = two_camera_rig()
 
@@ -94,6 +97,34 @@ def test_damaged_videos(tmp_path, weights, rig_file, capsys):
     argv = [f"front_left={tmp_path}/l.mp4", f"front_right={tmp_path}/r.mp4", "--rig", rig_file, "--weights", weights]
     assert f"{tmp_path}/r.mp4" in refused(capsys, *argv, "--out", tmp_path / "out")
     assert not (tmp_path / "out/poses.npz").exists()
+
+
+class Shaken:
+    """Frames each of which tells its own extrinsics."""
+
+    remarks: tuple[str, ...] = ()
+    shifts = (0, 0, 1, 1, 0, 0, 0, 0)
+    names = tuple(map(str, range(len(shifts))))
+
+    def __init__(self):
+        self.rigs = []
+
+    def __len__(self):
+        return len(self.shifts)
+
+    def __iter__(self):
+        for index, shift in enumerate(self.shifts):
+            rig = replace(RIG, T_camera_device=RIG.T_camera_device + 0.01 * shift)
+            self.rigs.append(weakref.ref(rig))
+            yield Frame(self.names[index], pictures(RIG, index), rig, float(index))
+
+
+def test_batches_have_one_rig_each_and_keep_none_that_is_done():
+    found = [[frame.name for frame in batch] for batch in batches(Shaken(), 3)]
+    assert found == [["0", "1"], ["2", "3"], ["4", "5", "6"], ["7"]]
+    source = Shaken()
+    for _ in batches(source, 1):
+        assert sum(rig() is not None for rig in source.rigs) <= 3, "those of the batch before, of this and of the next"
 
 
 def test_a_missing_counterpart_is_named(tmp_path, weights, rig_file, folders, capsys):

@@ -170,11 +170,14 @@ def batches(source: Source, size: int) -> Iterator[list[Frame]]:
     Raises:
         UserError: an image cannot be read or has another aspect ratio than its camera; names the frame.
     """
-    hashes: dict[int, tuple[Rig, str]] = {}
+    last: tuple[Rig | None, str] = (None, "")
 
     def rig_of(frame: Frame) -> str:
-        # Rigs are kept beside their hash, so that an id is never given to another one.
-        return hashes.setdefault(id(frame.rig), (frame.rig, frame.rig.hash()))[1]
+        # The last alone is kept: where every frame has its own extrinsics a table of all would grow without end.
+        nonlocal last
+        if frame.rig is not last[0]:
+            last = frame.rig, frame.rig.hash()
+        return last[1]
 
     for _, frames in itertools.groupby(map(_checked, source), rig_of):
         while batch := list(itertools.islice(frames, size)):
