@@ -105,6 +105,8 @@ def test_real_recordings_have_their_own_extrinsics(tmp_path, suffix):
     shifts = [float(dataset[i].rig.T_camera_device[0, 0, 3]) for i in range(3)]
     assert shifts == pytest.approx([0.06, 0.06, 0.07])
     assert dataset[0].rig.cameras == ego4view_rw().resized(16, 16).cameras
+    assert dataset.files(0)[-1] == root / "2024_07_24/S1/seq_3_metadata.json"
+    assert all(path.is_file() for path in dataset.files(0))
 
 
 def test_a_rig_beside_the_data_takes_the_place_of_the_published_one(syn):

@@ -53,6 +53,10 @@ def test_the_raw_layout_holds_out_a_subject(raw):
     assert train.names == [f"training_v000/S{s}/frame_{n}" for s in range(1, 6) for n in (2, 11)]
     assert open_dataset(raw, "validation").names == ["training_v000/S6/frame_2", "training_v000/S6/frame_11"]
     assert open_dataset(raw, "test").names == [f"validation_v003_3D/franzi_01/frame_{n}" for n in files.TEST]
+    for split, others in (("train", 1), ("test", 2)):  # besides the pictures
+        of_frame = open_dataset(raw, split).files(1)
+        assert len(of_frame) == others + 2
+        assert all(path.is_file() for path in of_frame)
 
 
 @pytest.mark.parametrize(("split", "seeds"), [("train", (102, 111)), ("test", files.TEST)])

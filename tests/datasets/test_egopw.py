@@ -42,6 +42,7 @@ def test_frames_are_those_of_the_release_lists_in_order(root):
     assert list_splits(root) == ["train", "test"]
     assert dataset.truth_file(0) == root / FIRST / "pseudo_gt.pkl"
     assert dataset.truth_file(8).name == "pseudo.pkl"
+    assert [path.name for path in dataset.files(9)] == ["pseudo.pkl", "img_000001.jpg"]
 
 
 @pytest.mark.parametrize("split", ["train", "test"])

@@ -85,6 +85,7 @@ def test_a_frame_is_read_as_it_was_written(raw_files):
     assert sample.name == f"{DANCE}/frame_2"
     assert dataset.joints(0)[1] == "dancing"
     assert dataset.truth_file(0) == raw_files / JSON
+    assert [path.name for path in dataset.files(0)] == ["frame_2.json", "final_2.png", "final_2.png"]
     assert dataset.maps(0) == {}
 
 
@@ -102,6 +103,8 @@ def test_preprocessed_frames_are_the_same_samples(raw_files, tmp_path, kind):
     expected, found = UnrealEgo(raw_files, "test"), UnrealEgo(write_unrealego(tmp_path, kind), "test")
     assert found.names == expected.names
     assert found.names == [f"{folder}/frame_{i}" for folder in (JUMP, DANCE) for i in (2, 10)]
+    assert all(path.is_file() for index in range(len(found)) for path in found.files(index))
+    assert len(found.files(0)) == (2 if kind == "json_and_npy" else 1)
     for index in range(len(found)):
         mine, theirs = found[index], expected[index]
         for field in ("joints", "pelvis", "joints_2d", "visible", "images"):

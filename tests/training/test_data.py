@@ -48,6 +48,9 @@ def test_a_changed_frame_or_size_is_decoded_anew(dataset: Path, tmp_path: Path) 
     path.write_text(path.read_text() + " ")
     MemoryDataset(source, tmp_path)
     assert len(list(tmp_path.iterdir())) == 3
+    picture = source.image_path(1, "front_right")
+    picture.write_bytes(source.image_path(2, "front_right").read_bytes())
+    assert torch.equal(MemoryDataset(source, tmp_path).__getitems__([1]).images[0], source[1].images)
 
 
 def test_validation_keeps_its_last_partial_batch(dataset: Path, cache: Path) -> None:

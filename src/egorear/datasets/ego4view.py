@@ -93,6 +93,9 @@ class Ego4View(FrameDataset):
         folder = os.path.join(self.root, self._folders[self._folder_of[index]], IMAGE_FOLDER, f"camera_{view}")
         return find_image(folder, _stem(self._files[index]))
 
+    def files(self, index: int) -> list[Path]:
+        return [self.truth_file(index), *(self.image_path(index, view) for view in self.rig.views)]
+
     def image_file(self, index: int, view: str) -> tuple[str, bytes]:
         path = self.image_path(index, view)
         return str(path), read_bytes(path, LIMIT_BYTES)
@@ -149,15 +152,21 @@ class Ego4ViewRW(Ego4View):
     def _calibration(self, index: int, frame: FrameFile) -> Rig:
         return self.calibration(index)
 
+    def files(self, index: int) -> list[Path]:
+        return [*super().files(index), self._metadata(index)]
+
     def calibration(self, index: int) -> Rig:
-        folder = self._folders[self._folder_of[index]]
-        parent, _, sequence = folder.rpartition("/")
-        # Only the sequence's own name is cut: the release cuts the whole path, which a '-' in the root breaks.
-        path = self.root / parent / f"{sequence.split('-')[0]}_metadata.json"
+        path = self._metadata(index)
         key = str(path)
         if key not in self._rigs:
             self._rigs[key] = self.rig.with_extrinsics(_extrinsics(path, self.rig.views))
         return self._rigs[key]
+
+    def _metadata(self, index: int) -> Path:
+        """The file of a recording's extrinsics."""
+        parent, _, sequence = self._folders[self._folder_of[index]].rpartition("/")
+        # Only the sequence's own name is cut: the release cuts the whole path, which a '-' in the root breaks.
+        return self.root / parent / f"{sequence.split('-')[0]}_metadata.json"
 
 
 def open_ego4view(

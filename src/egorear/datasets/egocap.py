@@ -105,6 +105,10 @@ class EgoCap(FrameDataset):
         recording, place = self._locate(index)
         return self._sources[recording].file(place)
 
+    def files(self, index: int) -> list[Path]:
+        recording, place = self._locate(index)
+        return self._sources[recording].files(place)
+
     def image_file(self, index: int, view: str) -> tuple[str, bytes]:
         recording, place = self._locate(index)
         return self._sources[recording].picture(place, VIEWS.index(view))

@@ -47,6 +47,10 @@ class Source(Protocol):
         """What holds a frame's truth."""
         ...
 
+    def files(self, index: int) -> list[Path]:
+        """All that a frame is read from."""
+        ...
+
     def truth(self, index: int) -> Truth:
         """Joints and pixels of both cameras; row 0, the camera, is the origin by definition.
 
@@ -127,6 +131,9 @@ class TrainingSource:
     def file(self, index: int) -> Path:
         return self._poses.path
 
+    def files(self, index: int) -> list[Path]:
+        return [self._poses.path, self._picture(index, 0), self._picture(index, 1)]
+
     def truth(self, index: int) -> Truth:
         row = self._rows[index]
         pixels = self._poses.pose_2d[row] * (FULL_WIDTH, FULL_HEIGHT)
@@ -134,9 +141,11 @@ class TrainingSource:
         return self._poses.pose_3d[row] / 10 * (1, 1, -1), _shifted(pixels, self._columns)
 
     def picture(self, index: int, side: int) -> tuple[str, bytes]:
+        return _square(self._picture(index, side), self._columns[side], mirrored=side == 1)
+
+    def _picture(self, index: int, side: int) -> Path:
         number = self._poses.frame_index[self._rows[index], side]
-        path = self._folder / f"S{self._subject}_v000_cam{side}_frame-{number:04d}.jpg"
-        return _square(path, self._columns[side], mirrored=side == 1)
+        return self._folder / f"S{self._subject}_v000_cam{side}_frame-{number:04d}.jpg"
 
 
 class StereoTestSource:
@@ -155,6 +164,9 @@ class StereoTestSource:
     def file(self, index: int) -> Path:
         return self._root / POSES_3D
 
+    def files(self, index: int) -> list[Path]:
+        return [self.file(index), self._root / POSES_2D, self._picture(index, 0), self._picture(index, 1)]
+
     @cached_property
     def _pixels(self) -> dict[tuple[int, int], Float[np.ndarray, "J 2"]]:
         return dict(_read_points(self._root / POSES_2D))
@@ -172,9 +184,11 @@ class StereoTestSource:
         return self._poses[number] / 10, _shifted(np.stack(pixels), self._columns)
 
     def picture(self, index: int, side: int) -> tuple[str, bytes]:
+        return _square(self._picture(index, side), self._columns[side], mirrored=False)
+
+    def _picture(self, index: int, side: int) -> Path:
         number = self.numbers[index] - side * LATER_BY
-        path = self._root / TEST_FOLDER / "images" / f"franzi_01-cam{side}" / f"frame-{number}.jpg"
-        return _square(path, self._columns[side], mirrored=False)
+        return self._root / TEST_FOLDER / "images" / f"franzi_01-cam{side}" / f"frame-{number}.jpg"
 
 
 class PreprocessedSource:
@@ -195,6 +209,9 @@ class PreprocessedSource:
 
     def file(self, index: int) -> Path:
         return self._folder / self._names[self.numbers[index]]
+
+    def files(self, index: int) -> list[Path]:
+        return [self.file(index)]
 
     def truth(self, index: int) -> Truth:
         source, content = str(self.file(index)), self._content(index)

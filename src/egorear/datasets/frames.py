@@ -74,6 +74,14 @@ class FrameDataset(Dataset[Sample], ABC):
     def truth_file(self, index: int) -> Path:
         """The file that holds the frame's truth."""
 
+    def files(self, index: int) -> list[Path]:
+        """All that the frame is read from: where none of them has changed, neither has the frame.
+
+        Raises:
+            UserError: a picture is missing.
+        """
+        return [self.truth_file(index)]
+
     @abstractmethod
     def image_file(self, index: int, view: str) -> tuple[str, bytes]:
         """The frame's picture of a view as stored: what a user knows it by, and the bytes of a JPEG or PNG.

@@ -172,9 +172,12 @@ class Monocular(FrameDataset):
     def truth_file(self, index: int) -> Path:
         return self._locate(index)[0].file
 
-    def image_file(self, index: int, view: str) -> tuple[str, bytes]:
+    def files(self, index: int) -> list[Path]:
         take, place = self._locate(index)
-        path = take.folder / take.pictures[place]
+        return [take.file, take.folder / take.pictures[place]]
+
+    def image_file(self, index: int, view: str) -> tuple[str, bytes]:
+        _, path = self.files(index)
         return str(path), read_bytes(path, LIMIT_BYTES)
 
     def maps(self, index: int) -> dict[str, ViewMaps]:

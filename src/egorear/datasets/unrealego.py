@@ -114,12 +114,21 @@ class UnrealEgo(FrameDataset):
             return self._motion(index) / TRUTH / f"{self._stems[index]}.json"
         return self._preprocessed(index)
 
+    def files(self, index: int) -> list[Path]:
+        return list(dict.fromkeys((self.truth_file(index), *(self._picture(index, view) for view in self.rig.views))))
+
     def image_file(self, index: int, view: str) -> tuple[str, bytes]:
+        path = self._picture(index, view)
+        if path == self._preprocessed(index):
+            return self._stored_picture(path, f"input_rgb_{SIDES[view]}")
+        return str(path), read_bytes(path, LIMIT_BYTES)
+
+    def _picture(self, index: int, view: str) -> Path:
+        """The file that holds a picture: its own, or the frame's preprocessed one."""
         folder = self._motion(index) / IMAGES
         if not folder.is_dir() and self._preprocessed(index).exists():
-            return self._stored_picture(self._preprocessed(index), f"input_rgb_{SIDES[view]}")
-        path = find_image(folder / f"camera_{SIDES[view]}", self._stems[index].replace("frame_", "final_"))
-        return str(path), read_bytes(path, LIMIT_BYTES)
+            return self._preprocessed(index)
+        return find_image(folder / f"camera_{SIDES[view]}", self._stems[index].replace("frame_", "final_"))
 
     def maps(self, index: int) -> dict[str, ViewMaps]:
         """None: what the 8 bits of UnrealEgo's depth images stand for is not published."""

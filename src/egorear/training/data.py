@@ -28,9 +28,9 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 
 
 class FrameData(LightningDataModule):
-    """Ego4View-Syn, Ego4View-RW, anything in their layout, or shards.
+    """Any dataset that is read (`datasets.opening.open_dataset`).
 
-    root: the dataset's folder; which of the three it is follows from its lists or index.
+    root: the dataset's folder; which one it is follows from its lists, folders or index.
     views, image_size: those of the network (the command line links them to it, as it does with window).
     window: frames of a window, for networks that look along time; batches are "B T V …", and their sizes count
     windows. None: single frames. stride: training frames from one window to the next; default: half a window.
@@ -70,6 +70,7 @@ class FrameData(LightningDataModule):
         self.stream = stream
         self.window, self.stride = window, stride
         self._opened: dict[str, FrameDataset] = {}
+        self._decoded: dict[str, MemoryDataset] = {}
         self._windows: dict[str, WindowDataset] = {}
         self._start, self._order_then = Place(0, 0, 0), {}
 
@@ -167,8 +168,11 @@ class FrameData(LightningDataModule):
         return self._opened[split]
 
     def _frames(self, split: str) -> FrameDataset | MemoryDataset:
-        data = self._open(split)
-        return MemoryDataset(data, self.cache, self.workers) if self.in_memory else data
+        if not self.in_memory:
+            return self._open(split)
+        if split not in self._decoded:  # to look whether any file has changed takes a while
+            self._decoded[split] = MemoryDataset(self._open(split), self.cache, self.workers)
+        return self._decoded[split]
 
     def _cut(self, split: str, window: int) -> WindowDataset:
         if split not in self._windows:

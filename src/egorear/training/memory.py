@@ -76,12 +76,16 @@ class MemoryDataset(Dataset[Sample]):
 
 
 def _key(source: FrameDataset) -> str:
-    """Names what is decoded: files by name, size and time, the rig, the size."""
+    """Names what is decoded: frames by name, size and time of their files, the rig, the size."""
     digest = hashlib.sha256(f"{source.root.resolve()} {source.split} {source.image_size}".encode())
     digest.update(source.rig.hash().encode())
     for index, name in enumerate(source.names):
-        stat = source.truth_file(index).stat()
-        digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+        for path in source.files(index):
+            try:
+                stat = path.stat()
+            except OSError as error:
+                raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+            digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     return f"{source.root.name}-{source.split}-{digest.hexdigest()[:12]}"
 
 
