@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from egorear.datasets.frames import FrameDataset
+from egorear.datasets.frames import FrameDataset, own_rig
 from egorear.datasets.images import LIMIT_BYTES, find_image
 from egorear.datasets.maps import KINDS, ViewMaps, decode_maps
 from egorear.datasets.truth import FrameFile
@@ -47,8 +47,7 @@ class Ego4View(FrameDataset):
     ) -> None:
         root = Path(root)
         if rig is None:
-            own = root / "rig.json"
-            rig = Rig.load(own) if own.exists() else self.published_rig()
+            rig = own_rig(root) or self.published_rig()
         super().__init__(root, split, image_size, views, rig)
         self._folders: list[str] = []  # of sequences, relative to root, with "/" on every system
         self._folder_of: list[int] = []

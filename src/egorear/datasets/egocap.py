@@ -7,7 +7,6 @@
 Details and what is unsure of them: docs/data.md.
 """
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -25,7 +24,7 @@ from egorear.datasets.egocap_sources import (
     TrainingSource,
     find_hdf5,
 )
-from egorear.datasets.frames import FrameDataset
+from egorear.datasets.frames import FrameDataset, locate, own_rig
 from egorear.datasets.maps import ViewMaps
 from egorear.datasets.truth import FrameFile
 from egorear.datasets.writer import SPLITS
@@ -98,26 +97,26 @@ class EgoCap(FrameDataset):
         return self._ends[-1]
 
     def name(self, index: int) -> str:
-        recording, place = self._locate(index)
+        recording, place = locate(self._ends, index)
         return f"{self._recordings[recording]}/frame_{self._sources[recording].numbers[place]}"
 
     def truth_file(self, index: int) -> Path:
-        recording, place = self._locate(index)
+        recording, place = locate(self._ends, index)
         return self._sources[recording].file(place)
 
     def files(self, index: int) -> list[Path]:
-        recording, place = self._locate(index)
+        recording, place = locate(self._ends, index)
         return self._sources[recording].files(place)
 
     def image_file(self, index: int, view: str) -> tuple[str, bytes]:
-        recording, place = self._locate(index)
+        recording, place = locate(self._ends, index)
         return self._sources[recording].picture(place, VIEWS.index(view))
 
     def maps(self, index: int) -> dict[str, ViewMaps]:
         return {}
 
     def frame(self, index: int) -> FrameFile:
-        recording, place = self._locate(index)
+        recording, place = locate(self._ends, index)
         source = self._sources[recording]
         joints, pixels = source.truth(place)
         joints[0] = 0.0
@@ -127,11 +126,6 @@ class EgoCap(FrameDataset):
             fields |= {f"camera_{view}_pts3d": points, f"camera_{view}_pts2d": pixel}
         rows = {name: {field: values[j] for field, values in fields.items()} for j, name in enumerate(EGOCAP.names)}
         return FrameFile(f"{source.file(place)} (frame {source.numbers[place]})", {"joints": rows}, EGOCAP)
-
-    def _locate(self, index: int) -> tuple[int, int]:
-        index = range(len(self))[index]  # IndexError past the end, as a list
-        recording = bisect_right(self._ends, index)
-        return recording, index - (self._ends[recording - 1] if recording else 0)
 
 
 def is_egocap(root: str | Path) -> bool:
@@ -176,8 +170,8 @@ def read_calibration(root: Path) -> Rig:
     Raises:
         UserError: there is none, or it is damaged.
     """
-    if (root / "rig.json").exists():
-        return Rig.load(root / "rig.json")
+    if (own := own_rig(root)) is not None:
+        return own
     published = root / CALIBRATIONS
     return read_egocap(published if published.is_dir() else root)
 

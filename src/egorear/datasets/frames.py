@@ -1,6 +1,7 @@
 """What every reader of stored frames has in common: from a frame's truth and pictures to a `Sample`."""
 
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -166,6 +167,26 @@ class FrameDataset(Dataset[Sample], ABC):
             visibility=None if reasons is None else torch.from_numpy(reasons),
             pelvis=None if (pelvis := frame.pelvis_m()) is None else torch.from_numpy(pelvis).float(),
         )
+
+
+def own_rig(root: Path) -> Rig | None:
+    """The rig that lies beside the data, `{root}/rig.json`; none where there is none.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    path = root / "rig.json"
+    return Rig.load(path) if path.exists() else None
+
+
+def locate(ends: Sequence[int], index: int) -> tuple[int, int]:
+    """In which of some parts an item is, and where in it; IndexError past the end, as a list.
+
+    ends: how many items the parts up to and with each have.
+    """
+    index = range(ends[-1])[index]
+    part = bisect_right(ends, index)
+    return part, index - (ends[part - 1] if part else 0)
 
 
 def picture_cut(name: str, data: bytes, camera: Camera) -> tuple[tuple[int, int], Cut]:

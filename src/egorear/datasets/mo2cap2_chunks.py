@@ -1,6 +1,5 @@
 """Reads the rendered training set of Mo2Cap2 (Xu et al., TVCG 2019): HDF5 files of 1000 frames each."""
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import accumulate
@@ -10,18 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from egorear.datasets.frames import FrameDataset
+from egorear.datasets.frames import locate
+from egorear.datasets.front_camera import VIEW, FrontCamera
 from egorear.datasets.hdf5_arrays import hdf5_array, open_hdf5
 from egorear.datasets.images import encode_png
-from egorear.datasets.maps import ViewMaps
-from egorear.datasets.monocular import VIEW, rig_of
 from egorear.datasets.monocular_lists import find_list, split_sequences
 from egorear.datasets.truth import FrameFile
 from egorear.datasets.writer import SPLITS
 from egorear.errors import UserError
 from egorear.geometry.rig import Rig
 from egorear.geometry.skeleton import EGOPW
-from egorear.geometry.transforms import invert_rigid, transform_points
 
 DATASET = "mo2cap2"
 SUFFIXES = (".hdf5", ".h5")
@@ -67,17 +64,14 @@ class Chunk:
         return images
 
 
-class Mo2Cap2Chunks(FrameDataset):
+class Mo2Cap2Chunks(FrontCamera):
     """One split of Mo2Cap2's training set: the files that `{split}.txt` or `{split}_mo2cap2.txt` names, in its order.
 
-    The device frame is the camera's. Pictures are taken for the middle square of what the lens gives. rig: default
-    `{root}/rig.json` or else EgoPW's camera, that square. For the rest see `FrameDataset`.
+    Pictures are taken for the middle square of what the lens gives. For the rest see `FrontCamera`.
 
     Raises:
         UserError: the split's list or a file that it names is missing or damaged.
     """
-
-    skeleton = EGOPW
 
     def __init__(
         self,
@@ -88,9 +82,7 @@ class Mo2Cap2Chunks(FrameDataset):
         rig: Rig | None = None,
     ) -> None:
         root = Path(root)
-        super().__init__(root, split, image_size, (VIEW,) if views is None else views, rig_of(root, rig))
-        if self.rig.views != (VIEW,):
-            raise UserError(f"{root} has the view '{VIEW}' alone, not {', '.join(self.rig.views)}")
+        super().__init__(root, split, image_size, views, rig)
         files = split_sequences(root, split, DATASET)
         if other := [file for file in files if not file.endswith(SUFFIXES)]:
             raise UserError(
@@ -120,24 +112,15 @@ class Mo2Cap2Chunks(FrameDataset):
         chunk, place = self._locate(index)
         return chunk.picture(place)
 
-    def maps(self, index: int) -> dict[str, ViewMaps]:
-        return {}
-
     def frame(self, index: int) -> FrameFile:
         chunk, place = self._locate(index)
-        camera, seen = self.rig.cameras[VIEW], torch.from_numpy(chunk.poses_mm[place] / 10)
-        T_device_camera = invert_rigid(self.rig.T_camera_device[0].double())
-        device = 100 * transform_points(T_device_camera, seen / 100)
+        camera, seen_cm = self.rig.cameras[VIEW], torch.from_numpy(chunk.poses_mm[place] / 10)
         pixels = (chunk.pixels[place] + 0.5) * (camera.width / SIDE, camera.height / SIDE) - 0.5
-        rows = zip(device.tolist(), seen.tolist(), pixels.tolist(), strict=True)
-        fields = ("device_pts3d", f"camera_{VIEW}_pts3d", f"camera_{VIEW}_pts2d")
-        joints = {name: dict(zip(fields, row, strict=True)) for name, row in zip(EGOPW.names, rows, strict=True)}
-        return FrameFile(f"{chunk.file} (row {place})", {"joints": joints}, EGOPW)
+        return self._frame(f"{chunk.file} (row {place})", seen_cm / 100, seen_cm, pixels)
 
     def _locate(self, index: int) -> tuple[Chunk, int]:
-        index = range(len(self))[index]  # IndexError past the end, as a list
-        place = bisect_right(self._ends, index)
-        return self._chunks[place], index - (self._ends[place - 1] if place else 0)
+        chunk, place = locate(self._ends, index)
+        return self._chunks[chunk], place
 
 
 def is_mo2cap2_chunks(root: str | Path, split: str) -> bool:

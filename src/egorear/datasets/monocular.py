@@ -8,9 +8,8 @@ A subclass knows the labels' file, and where else the pictures may be. Details: 
 import logging
 import os
 from abc import abstractmethod
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -21,19 +20,16 @@ import torch
 from jaxtyping import Float
 
 from egorear.datasets.ego4view import natural_order
-from egorear.datasets.frames import FrameDataset
+from egorear.datasets.frames import locate
+from egorear.datasets.front_camera import VIEW, FrontCamera
 from egorear.datasets.images import LIMIT_BYTES, SUFFIXES
-from egorear.datasets.maps import ViewMaps
 from egorear.datasets.monocular_lists import find_list, split_sequences
 from egorear.datasets.truth import FrameFile
 from egorear.datasets.writer import SPLITS
 from egorear.errors import UserError
 from egorear.files import read_bytes
-from egorear.geometry.rig import Rig, egopw
-from egorear.geometry.skeleton import EGOPW
-from egorear.geometry.transforms import invert_rigid, transform_points
+from egorear.geometry.rig import Rig
 
-VIEW = "front"
 PICTURES = "imgs"
 
 
@@ -57,22 +53,19 @@ class Take:
     labels: list[Label]
 
 
-class Monocular(FrameDataset):
+class Monocular(FrontCamera):
     """One split of a dataset of one fisheye camera, sequences in the order of the list, frames in natural order.
 
     Frames are the pictures that have a pose: those without a label, or whose pose is not finite, are left out with a
-    warning, as are sequences that the list names but nobody downloaded. The device frame is the camera's. rig: default
-    `{root}/rig.json` or else EgoPW's camera, the middle square of its image (`square`); a picture of the whole
-    calibrated image is cut to what the rig's camera sees of it. For the rest see `FrameDataset`.
+    warning, as are sequences that the list names but nobody downloaded. A picture of the whole calibrated image is cut
+    to what the rig's camera sees of it. For the rest see `FrontCamera`.
 
     Raises:
         UserError: the split's list or every frame is missing, or a file of labels is missing or damaged.
     """
 
-    skeleton = EGOPW
     DATASET: ClassVar[str]  # as the release's lists call it
     LABELS: ClassVar[tuple[str, ...]] = ()  # the first of these that a sequence has
-    IN_CAMERA_FRAME: ClassVar[bool] = True  # whether the poses are; if not, opening warns and no joint is visible
 
     def __init__(
         self,
@@ -83,10 +76,7 @@ class Monocular(FrameDataset):
         rig: Rig | None = None,
     ) -> None:
         root = Path(root)
-        super().__init__(root, split, image_size, (VIEW,) if views is None else views, rig_of(root, rig))
-        if self.rig.views != (VIEW,):
-            raise UserError(f"{root} has the view '{VIEW}' alone, not {', '.join(self.rig.views)}")
-        self._camera_from_device = self.rig.T_camera_device[0].double()
+        super().__init__(root, split, image_size, views, rig)
         self._takes: list[Take] = []
         folders = split_sequences(root, split, self.DATASET)
         for folder in folders:
@@ -180,48 +170,16 @@ class Monocular(FrameDataset):
         _, path = self.files(index)
         return str(path), read_bytes(path, LIMIT_BYTES)
 
-    def maps(self, index: int) -> dict[str, ViewMaps]:
-        return {}
-
     def frame(self, index: int) -> FrameFile:
         take, place = self._locate(index)
         label, camera = take.labels[place], self.rig.cameras[VIEW]
-        seen = torch.from_numpy(label.joints)
-        device = transform_points(invert_rigid(self._camera_from_device), seen)
-        told = label.pixels
+        seen, told = torch.from_numpy(label.joints), label.pixels
         pixels = camera.project(seen)[0].numpy() if told is None else told * camera.scale + camera.shift
-        columns = {"device_pts3d": 100 * device, f"camera_{VIEW}_pts3d": 100 * seen, f"camera_{VIEW}_pts2d": pixels}
-        if not self.IN_CAMERA_FRAME:
-            columns[f"camera_{VIEW}_visible"] = np.zeros(len(EGOPW), bool)
-        rows = zip(*(column.tolist() for column in columns.values()), strict=True)
-        joints = {name: dict(zip(columns, row, strict=True)) for name, row in zip(EGOPW.names, rows, strict=True)}
-        return FrameFile(f"{take.file} ({take.pictures[place]})", {"joints": joints}, EGOPW)
+        return self._frame(f"{take.file} ({take.pictures[place]})", seen, 100 * seen, pixels)
 
     def _locate(self, index: int) -> tuple[Take, int]:
-        index = range(len(self))[index]  # IndexError past the end, as a list
-        place = bisect_right(self._ends, index)
-        return self._takes[place], index - (self._ends[place - 1] if place else 0)
-
-
-def rig_of(root: Path, rig: Rig | None) -> Rig:
-    """The rig given, or that of `{root}/rig.json`, or else EgoPW's, cut to the middle square of its image.
-
-    Raises:
-        UserError: the file is damaged.
-    """
-    if rig is not None:
-        return rig
-    own = root / "rig.json"
-    return Rig.load(own) if own.exists() else square(egopw())
-
-
-def square(rig: Rig) -> Rig:
-    """The rig whose cameras see the middle square of the image that they saw."""
-    cameras = {}
-    for view, camera in rig.cameras.items():
-        side = min(camera.width, camera.height)
-        cameras[view] = camera.cropped((camera.width - side) // 2, (camera.height - side) // 2, side, side)
-    return replace(rig, cameras=cameras)
+        take, place = locate(self._ends, index)
+        return self._takes[take], place
 
 
 def is_monocular(dataset: type[Monocular], root: str | Path) -> bool:

@@ -3,13 +3,12 @@
 import json
 import os
 import tarfile
-from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 
-from egorear.datasets.frames import FrameDataset
+from egorear.datasets.frames import FrameDataset, locate
 from egorear.datasets.images import LIMIT_BYTES
 from egorear.datasets.index import FILE, Index, digest_file
 from egorear.datasets.maps import KINDS, ViewMaps, decode_maps
@@ -79,7 +78,7 @@ class ShardDataset(FrameDataset):
         return self._locate(index)[1]
 
     def truth_file(self, index: int) -> Path:
-        return self.root / self._shards[bisect_right(self._ends, range(len(self))[index])]
+        return self.root / self._shards[locate(self._ends, index)[0]]
 
     def image_file(self, index: int, view: str) -> tuple[str, bytes]:
         return self._read(index, f"{view}.jpg", LIMIT_BYTES)
@@ -122,9 +121,8 @@ class ShardDataset(FrameDataset):
         return label, data
 
     def _locate(self, index: int) -> tuple[int, str, Members]:
-        index = range(len(self))[index]  # IndexError past the end, as a list
-        shard = bisect_right(self._ends, index)
-        return shard, *self._table(shard)[index - (self._ends[shard - 1] if shard else 0)]
+        shard, place = locate(self._ends, index)
+        return shard, *self._table(shard)[place]
 
     def _table(self, shard: int) -> list[tuple[str, Members]]:
         if shard not in self._contents:

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 
 from egorear.datasets.ego4view import natural_order, read_split
-from egorear.datasets.frames import FrameDataset
+from egorear.datasets.frames import FrameDataset, own_rig
 from egorear.datasets.images import LIMIT_BYTES, find_image, png_of_normalised
 from egorear.datasets.maps import ViewMaps
 from egorear.datasets.npy_objects import array_field, read_npy_object
@@ -75,8 +75,7 @@ class UnrealEgo(FrameDataset):
     ) -> None:
         root = Path(root)
         if rig is None:
-            own = root / "rig.json"
-            rig = Rig.load(own) if own.exists() else unrealego()
+            rig = own_rig(root) or unrealego()
         super().__init__(root, split, image_size, views, rig)
         for view in self.rig.views:
             if view not in SIDES:
