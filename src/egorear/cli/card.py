@@ -7,7 +7,7 @@ import sys
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
-    parser.add_argument("data", metavar="DIR", help="dataset in the layout of Ego4View-Syn or -RW, or shards")
+    parser.add_argument("data", metavar="DIR", help="a dataset (docs/data.md tells which)")
     parser.add_argument("--split", default="test", choices=("train", "validation", "test"))
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for card.md, statistics.json and pictures")
     parser.add_argument("--title", metavar="TEXT", help="of the page (default: the dataset's folder and split)")

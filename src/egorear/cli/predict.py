@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "sources", nargs="+", metavar="SOURCE",
         help="view=FOLDER or view=VIDEO for each camera; or one folder with a folder per view; "
-        "or, with --split, a dataset in the Ego4View layout",
+        "or, with --split, a dataset (docs/data.md tells which)",
     )  # fmt: skip
     parser.add_argument(
         "--rig", metavar="F", help="rig JSON, or ego4view_syn, ego4view_rw, unrealego, egopw (dataset: its own)"

@@ -49,8 +49,8 @@ class Source(Protocol):
 
 
 class DatasetSource:
-    """A split in the Ego4View layout; each frame has the extrinsics of its recording. limit: at most so many frames,
-    evenly spread over the split."""
+    """A split of a dataset; each frame has the extrinsics of its recording. limit: at most so many frames, evenly
+    spread over the split."""
 
     def __init__(self, dataset: FrameDataset, fps: float | None = None, limit: int | None = None) -> None:
         self.dataset = dataset

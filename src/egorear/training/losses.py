@@ -1,6 +1,7 @@
 """What a network is told about its heatmaps and poses: one weighted term for each thing it puts out.
 
-In every skeleton the root, joint 0, is the only joint without heatmap; limb k joins joint k + 1 and its parent.
+Of EgoRear's and EgoTAP's skeletons the root, joint 0, is the only joint without heatmap; limb k joins joint k + 1 and
+its parent.
 """
 
 from dataclasses import dataclass
@@ -144,9 +145,10 @@ def true_poses(sample: Sample, origin: str) -> Float[Tensor, "B J 3"]:
 
 
 def heatmap_targets(sample: Sample, size: int, sigma: float | None, egotap: bool = False) -> Float[Tensor, "B V K h w"]:
-    """Targets with peak 1 on the batch's device; zero for a joint outside the image.
+    """Targets with peak 1 on the batch's device.
 
-    sigma: see `LossConfig`. egotap: of the two published forms take EgoTAP's, not EgoRear's.
+    sigma: see `LossConfig`; of a joint outside the image its Gaussians are zero, and the published forms leave what
+    reaches in. egotap: of the two published forms take EgoTAP's, not EgoRear's.
     """
     place, seen = heatmap_positions(sample)
     if sigma is None and egotap:
