@@ -1,0 +1,1 @@
+"""What leaves for other programs: a humanoid with rotations, BVH, CSV (docs/outputs.md)."""
