@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from egorear.files import atomic_write, read_json
+from egorear.geometry.rotations import about, to_matrix, to_quaternion
 from egorear.synth.actions import action_of, ungrounded
 from egorear.synth.bvh import read_bvh
 from egorear.synth.clips import FPS, resample, write_clips
 from egorear.synth.motion import ASSET
 from egorear.synth.retarget import Source, retarget_and_judge
-from egorear.synth.rotations import about, to_matrix, to_quaternion
 
 CMU_CLIPS = ("01_01", "01_03")  # Boxing_Toes.bvh beside them is of unstated origin
 

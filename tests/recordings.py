@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from egorear.geometry.rotations import about, to_quaternion, turn
 from egorear.synth.retarget import Source
-from egorear.synth.rotations import about, to_quaternion, turn
 
 # A T-pose person in any unit: name, parent, offset (y up, facing +z, left +x).
 PERSON = [

@@ -13,7 +13,7 @@ FLOORS = [
     {"heatmaps", "poses"},
     {"models", "metrics", "datasets"},
     {"synth", "evaluation", "training", "tracking"},
-    {"viewer"},
+    {"viewer", "outputs"},
     {"studies"},
     {"cli"},
 ]

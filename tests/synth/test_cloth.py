@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from egorear.errors import UserError
+from egorear.geometry.rotations import about
 from egorear.synth.body import BONES, Person, pose_person, sample_person
 from egorear.synth.cloth import cloth_vertices, drape
 from egorear.synth.cloth_colliders import Colliders, clearance, measure_colliders
 from egorear.synth.cloth_weave import THICKNESS_M, weave_cloth
 from egorear.synth.garments import Part
 from egorear.synth.motion import MotionLibrary
-from egorear.synth.rotations import about
 
 FPS = 30.0
 SIDEWAYS, BACK, UP = np.eye(3)

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from egorear.geometry.rotations import about, turn
 from egorear.synth.contacts import clean, foot_skate_mm, leaves_floor, on_floor, stance
 from egorear.synth.figure import BODY, LEG, REST, joints, lowest, sole_points
 from egorear.synth.limits import LIMITS, within_limits
 from egorear.synth.procedural import FAMILIES
-from egorear.synth.rotations import about, turn
 
 T = np.arange(120) / 30
 

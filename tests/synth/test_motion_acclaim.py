@@ -7,11 +7,11 @@ import pytest
 from tests.recordings import NAMES, OFFSETS, WALK, acclaim, amass, bvh_text, limb, npz_arrays
 
 from egorear.errors import UserError
+from egorear.geometry.rotations import about, from_vector
 from egorear.synth.asf import read_amc
 from egorear.synth.clips import FPS
 from egorear.synth.figure import BODY, joints
 from egorear.synth.retarget import transfer
-from egorear.synth.rotations import about, from_vector
 from egorear.synth.smplx import JOINTS, read_smplx
 from egorear.synth.sources import read_recordings, read_source
 

@@ -8,13 +8,13 @@ import pytest
 from tests.recordings import NAMES, OFFSETS, PARENTS, PERSON, WALK, bvh_text, limb, npz_arrays, person, random_motion
 
 from egorear.errors import UserError
+from egorear.geometry.rotations import about, to_matrix
 from egorear.synth.actions import ACTIONS, action_of
 from egorear.synth.bvh import read_bvh
 from egorear.synth.clips import FPS
 from egorear.synth.figure import BODY, joints
 from egorear.synth.motion import MotionLibrary
 from egorear.synth.retarget import map_joints, retarget, transfer
-from egorear.synth.rotations import about, to_matrix
 from egorear.synth.sources import read_source
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from egorear.geometry.rig import ego4view_syn
+from egorear.geometry.rotations import to_matrix
 from egorear.synth.body import EGO4VIEW_BONES, pose_person
 from egorear.synth.garments import Part
 from egorear.synth.job import Recipe, Take
 from egorear.synth.motion import MotionLibrary
 from egorear.synth.performance import Performance
-from egorear.synth.rotations import to_matrix
 from egorear.synth.scene import NOBODY
 
 RECIPE = Recipe(ego4view_syn(), seed=11, size=64, take_frames=4)

@@ -48,11 +48,11 @@ def _given(path: str):
 
 
 def _shipped():
+    from egorear.geometry.rotations import to_matrix
     from egorear.synth.clips import read_clips
     from egorear.synth.contacts import quality, stance
     from egorear.synth.figure import LEG, sole_points
     from egorear.synth.motion import ASSET
-    from egorear.synth.rotations import to_matrix
 
     for clip in read_clips(ASSET):
         rotations, root = to_matrix(clip.quaternions), clip.root.astype(float) * LEG

@@ -13,8 +13,8 @@ import numpy as np
 
 from egorear.errors import UserError
 from egorear.files import read_bytes
+from egorear.geometry.rotations import about
 from egorear.synth.retarget import Source
-from egorear.synth.rotations import about
 
 FPS = 120.0
 """Frame rate of CMU's takes; the files do not tell it."""

@@ -8,8 +8,8 @@ import numpy as np
 
 from egorear.errors import UserError
 from egorear.files import read_bytes
+from egorear.geometry.rotations import about
 from egorear.synth.retarget import Source
-from egorear.synth.rotations import about
 
 LIMIT_BYTES = 512 * 2**20
 _CHANNELS = {f"{axis}{kind}": (kind, i) for kind in ("position", "rotation") for i, axis in enumerate("xyz")}

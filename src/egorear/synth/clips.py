@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Num
 
+from egorear.geometry.rotations import slerp, to_matrix
 from egorear.synth.figure import BODY
-from egorear.synth.rotations import slerp, to_matrix
 
 FPS = 30.0
 """Frame rate of every stored clip."""

@@ -11,12 +11,12 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Bool, Float, Num
 
+from egorear.geometry.rotations import about, swing_twist, unit
 from egorear.synth.clips import FPS
 from egorear.synth.figure import BODY, joints, lowest, rest, sole_points
 from egorear.synth.limits import within_limits
 from egorear.synth.posing import LEG_REACH, SIDES, two_bones
 from egorear.synth.procedural.curves import ease
-from egorear.synth.rotations import about, swing_twist, unit
 
 STANCE_HEIGHT_M, STANCE_SPEED = 0.05, 0.6  # a foot stands that is lower and slower (m/s) than this
 SHORTEST_STANCE = 3  # frames

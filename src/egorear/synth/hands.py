@@ -10,8 +10,8 @@ from functools import cache
 import numpy as np
 from jaxtyping import Float
 
+from egorear.geometry.rotations import about, unit
 from egorear.synth.figure import rest
-from egorear.synth.rotations import about, unit
 
 FINGERS = ("Thumb", "Index", "Middle", "Ring", "Pinky")
 _SPREAD = np.array([9.0, 0.0, -6.0, -14.0])  # degrees of the open hand's fingers to the thumb's side

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int32
 
 from egorear.geometry.rig import Rig
-from egorear.synth.rotations import unit
+from egorear.geometry.rotations import unit
 
 STEP_M, DIAGONAL_M = 0.0135, 0.0186  # between points of profiles, and across the quads of a tube: edges stay under 2 cm
 ROUNDNESS = 2.5  # exponent of the superellipse a head's outline follows (2: ellipse)

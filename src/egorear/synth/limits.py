@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Num
 
+from egorear.geometry.rotations import about, from_vector, swing_twist, to_quaternion, unit
 from egorear.synth.figure import BODY, rest
-from egorear.synth.rotations import about, from_vector, swing_twist, to_quaternion, unit
 
 TOLERANCE = np.radians(2.0)  # beyond a limit that counts as exceeding it
 _MIRROR = np.outer([-1.0, 1, 1], [-1.0, 1, 1])

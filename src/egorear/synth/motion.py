@@ -15,6 +15,7 @@ from jaxtyping import Float, Float32, Float64, Int, Num
 
 from egorear.datasets.writer import SPLITS
 from egorear.errors import UserError
+from egorear.geometry.rotations import to_matrix, turn
 from egorear.synth.actions import ACTIONS
 from egorear.synth.clips import FPS, Clip, read_clips, resample, without_copies
 from egorear.synth.figure import BODY, BODY_BONES, BONES, LEG, lowest, mirrored
@@ -22,7 +23,6 @@ from egorear.synth.hands import sample_hands
 from egorear.synth.job import MIXES
 from egorear.synth.procedural import FAMILIES
 from egorear.synth.procedural.draw import Value
-from egorear.synth.rotations import to_matrix, turn
 from egorear.synth.sequences import Piece, join, needed
 from egorear.synth.sources import read_source
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float64
 
+from egorear.geometry.rotations import about, from_vector
 from egorear.synth.body import BONES, Person
-from egorear.synth.rotations import about, from_vector
 
 REST_FROM_DEVICE = np.array([[-1.0, 0, 0], [0, 1, 0], [0, 0, -1]])
 """Device axes (x to the wearer's right, y backward, z down) in the body's rest axes (left, back, up)."""

@@ -11,6 +11,7 @@ from jaxtyping import Float32, Float64
 
 from egorear.datasets.truth import BodyTruth
 from egorear.datasets.writer import SPLITS
+from egorear.geometry.rotations import to_quaternion
 from egorear.synth.body import EGO4VIEW_BONES, Person, pose_person, sample_person
 from egorear.synth.clips import FPS
 from egorear.synth.cloth import cloth_vertices, drape
@@ -21,7 +22,6 @@ from egorear.synth.headset import HeadsetMesh, build_headset, head_points
 from egorear.synth.job import Recipe, Take
 from egorear.synth.motion import Motion, MotionLibrary
 from egorear.synth.mount import HEAD, sample_mount, shaken
-from egorear.synth.rotations import to_quaternion
 from egorear.synth.scene import NOBODY, Mesh, Scene
 from egorear.synth.sensor import sample_sensor
 from egorear.synth.shadows import body_spheres

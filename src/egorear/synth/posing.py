@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Num
 
+from egorear.geometry.rotations import about, between, blend, from_vector, limit, swing_twist, turn, unit
 from egorear.synth.figure import BODY_BONES, LEG, lowest, rest
-from egorear.synth.rotations import about, between, blend, from_vector, limit, swing_twist, turn, unit
 
 SIDES = ("Left", "Right")
 OUTWARD = np.array([1.0, -1.0])

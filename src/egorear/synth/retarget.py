@@ -14,10 +14,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from egorear.errors import UserError
+from egorear.geometry.rotations import between, blend, limit, slerp, to_matrix, to_quaternion, unit
 from egorear.synth.clips import FPS, Clip, resample
 from egorear.synth.contacts import Quality, clean, leaves_floor, on_floor, quality, stance
 from egorear.synth.figure import BODY_BONES, LEG, rest, sole_points
-from egorear.synth.rotations import between, blend, limit, slerp, to_matrix, to_quaternion, unit
 
 FASTEST_HIPS_M, FASTEST_TURN = 0.45, np.radians(110.0)  # from frame to frame at 30 fps; beyond, the frame is faulty
 FARTHEST_M = 1e7  # from the origin: map coordinates at most

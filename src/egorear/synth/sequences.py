@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Num
 
+from egorear.geometry.rotations import from_vector, to_quaternion, turn
 from egorear.synth.contacts import on_feet, reach_drop
 from egorear.synth.figure import BODY, LEG, joints, lowest, sole_points
 from egorear.synth.procedural.curves import ease
-from egorear.synth.rotations import from_vector, to_quaternion, turn
 
 FADE_S = (0.4, 1.6)  # shortest, for movements at the same height, and longest
 FADE_PER_LEG, FADE_PER_RADIAN = 1.6, 0.4  # seconds more for what the hips go up or down, or turn

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from egorear.errors import UserError
+from egorear.geometry.rotations import from_vector
 from egorear.synth.retarget import Source
-from egorear.synth.rotations import from_vector
 
 # Joint, parent, offset from the parent in metres (left, up, forward). Names and order are those of the family.
 _TREE: list[tuple[str, int, tuple[float, ...]]] = [

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from egorear.errors import UserError
+from egorear.geometry.rotations import to_matrix
 from egorear.synth.actions import action_of, ungrounded
 from egorear.synth.asf import read_amc
 from egorear.synth.bvh import read_bvh
 from egorear.synth.clips import Clip
 from egorear.synth.retarget import Cleaned, Source, retarget_and_judge
-from egorear.synth.rotations import to_matrix
 from egorear.synth.smplx import is_smplx, read_smplx
 
 LIMIT_BYTES = 4 * 2**30  # of an npz, unpacked

@@ -3,10 +3,10 @@
 import numpy as np
 from jaxtyping import Float, Num
 
+from egorear.geometry.rotations import turn
 from egorear.synth.posing import ANKLE, HIP_HEIGHT, LEG_REACH, OUTWARD, Pose, angles, point, rolled
 from egorear.synth.procedural.curves import ease, sway, wander
 from egorear.synth.procedural.draw import Draw
-from egorear.synth.rotations import turn
 
 FEET_APART_M = (0.09, 0.16)
 STANCE_M = 0.78  # of ground that passes under a foot while it is planted: more is beyond the legs

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Num
 
+from egorear.geometry.rotations import turn
 from egorear.synth.figure import rest
 from egorear.synth.posing import ANKLE, ARM, OUTWARD, SHIN, THIGH, Pose, angles, ankle_height, point
 from egorear.synth.procedural.curves import set_anew, through, wander
 from egorear.synth.procedural.draw import Draw
 from egorear.synth.procedural.gait import pose_on_legs, steps
-from egorear.synth.rotations import turn
 
 Time = Num[np.ndarray, "T"]
 TRUNK = float(rest("LeftArm")[2] - rest("LeftUpLeg")[2])

@@ -1,4 +1,4 @@
-"""Rotations of motion clips in numpy, batched over any leading axes. Quaternions are (w, x, y, z)."""
+"""Rotations in numpy, batched over any leading axes. Quaternions are (w, x, y, z)."""
 
 import numpy as np
 from jaxtyping import Float, Num
