@@ -42,10 +42,16 @@ def turn(pitch_roll_yaw: Num[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*sha
 def between(a: Num[np.ndarray, "*shape 3"], b: Num[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shape 3 3"]:
     """The shortest rotation that takes the direction of `a` to that of `b`."""
     a, b = unit(a), unit(b)
-    axis, cosine = np.cross(a, b), (a * b).sum(-1)
+    axis, cosine = cross(a, b), (a * b).sum(-1)
     opposite = np.cross(a, np.eye(3)[np.abs(a).argmin(-1)])  # any axis serves a half turn
     axis = np.where((cosine < -1 + 1e-9)[..., None], opposite, axis)
     return about(unit(axis), np.arccos(np.clip(cosine, -1, 1)))
+
+
+def cross(a: Num[np.ndarray, "*#shape 3"], b: Num[np.ndarray, "*#shape 3"]) -> Float[np.ndarray, "*out 3"]:
+    """np.cross, of which most of the time goes into finding out what it was given."""
+    ax, ay, az, bx, by, bz = (v[..., i] for v in (a, b) for i in range(3))
+    return np.stack((ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx), -1)
 
 
 def unit(vector: Num[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
