@@ -19,8 +19,8 @@ WORLDS = {
     "y-down": np.diag([1.0, -1.0, -1.0]),
     "z-down": OPENGL,
 }
-"""From a user's right-handed world to one with Y up (BVH), by the axis that is vertical in it: OpenXR, ARKit and SteamVR
-have y up, ROS and Blender z up, many SLAM systems y down."""
+"""From a user's right-handed world to one with Y up, by the axis that is vertical in it: OpenXR, ARKit and SteamVR have
+y up, ROS and Blender z up, many SLAM systems y down."""
 
 
 def points(axes: Float64[np.ndarray, "3 3"], ours: Float[np.ndarray, "*N 3"]) -> Float64[np.ndarray, "*N 3"]:

@@ -11,7 +11,7 @@ COLUMNS = ("frame", "timestamp", "joint", "x_m", "y_m", "z_m", "confidence")
 
 
 def write_csv(path: str | Path, poses: Poses) -> None:
-    """Writes the poses atomically: UTF-8, a header, seconds and metres with all their digits, in the axes they are in."""
+    """Writes the poses atomically: UTF-8, a header, seconds and metres with all their digits, axes as they are."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)

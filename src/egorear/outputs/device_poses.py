@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,18 +93,25 @@ def read_device_poses(path: str | Path) -> DevicePoses:
     if (wrong := np.abs(lengths - 1) > UNIT).any():
         row = int(wrong.argmax())
         raise UserError(f"{path}: row {row + 2}: the quaternion has length {lengths[row]:.3g} but must have 1")
-    moments = [row["frame"] for row in rows] if key == "frame" else _timestamps(path, rows)
-    if key == "frame" and len(set(moments)) < len(moments):
-        twice = next(name for name in moments if moments.count(name) > 1)
-        raise UserError(f"{path}: frame '{twice}' occurs twice")
+    moments = _frames(path, rows) if key == "frame" else _timestamps(path, rows)
     return DevicePoses(str(path), moments, positions, quaternions / lengths[:, None])
+
+
+def _frames(path: str | Path, rows: list[dict[str, str]]) -> list[str]:
+    names = {}
+    for line, row in enumerate(rows, 2):
+        name = row["frame"] or ""  # a short row has None
+        if name in names:
+            raise UserError(f"{path}: row {line}: frame '{name}' was in row {names[name]} already")
+        names[name] = line
+    return list(names)
 
 
 def _timestamps(path: str | Path, rows: list[dict[str, str]]) -> list[float]:
     timestamps = [_number(path, line, row, "timestamp") for line, row in enumerate(rows, 2)]
-    for row, (before, after) in enumerate(zip(timestamps[:-1], timestamps[1:], strict=True), 3):
+    for line, (before, after) in enumerate(itertools.pairwise(timestamps), 3):
         if after <= before:
-            raise UserError(f"{path}: row {row}: 'timestamp' {after:g} does not come after {before:g}")
+            raise UserError(f"{path}: row {line}: 'timestamp' {after:g} does not come after {before:g}")
     return timestamps
 
 

@@ -1,12 +1,12 @@
 """Joint positions as a humanoid of bones with rotations, as engines, avatars and BVH want it (docs/outputs.md)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Float64
 
 from egorear.errors import UserError
-from egorear.geometry.rotations import about, between, cross, to_matrix, to_quaternion, unit
+from egorear.geometry.rotations import about, between, cross, slerp, to_matrix, to_quaternion, unit
 from egorear.geometry.skeleton import Skeleton
 
 RIGHT, BACK, DOWN = np.eye(3)
@@ -95,6 +95,21 @@ class HumanoidPose:
             turned[:, bone] = turned[:, parent] @ turned[:, bone]
         return places, turned
 
+    def moved(self, T_world_device: Float64[np.ndarray, "N 4 4"]) -> "HumanoidPose":
+        """The same poses with the root in the world instead of the device frame."""
+        R, t = T_world_device[:, :3, :3], T_world_device[:, :3, 3]
+        local = self.local.copy()
+        local[:, 0] = _quaternions(R @ to_matrix(np.roll(local[:, 0], 1, -1)))
+        return replace(self, root=(R @ self.root[..., None])[..., 0] + t, local=local)
+
+    def between(self, indices: Float64[np.ndarray, "M"]) -> "HumanoidPose":
+        """M poses, each between two of these: 3.25 is a quarter of the way from number 3 to number 4."""
+        before = np.floor(indices).astype(int)
+        after, share = np.ceil(indices).astype(int), indices - before
+        root = self.root[before] + share[:, None] * (self.root[after] - self.root[before])
+        turned = slerp(np.roll(self.local[before], 1, -1), np.roll(self.local[after], 1, -1), share[:, None])
+        return replace(self, root=root, local=np.roll(turned, -1, -1))
+
 
 class Humanoid:
     """Turns joints of one skeleton into rotations.
@@ -136,7 +151,7 @@ class Humanoid:
 
     def measure(self, joints: Float[np.ndarray, "N J 3"]) -> Float64[np.ndarray, "B"]:
         """Lengths of the bones, metres: medians over the poses, at least one; for live use, over those seen so far."""
-        places = self._places(joints)
+        places = self.places(joints)
         if not len(places):
             raise UserError("a humanoid cannot be measured without a pose")
         return np.median(np.linalg.norm(places - places[:, self.parents], axis=-1), 0)
@@ -145,15 +160,15 @@ class Humanoid:
         self, joints: Float[np.ndarray, "N J 3"], lengths: Float64[np.ndarray, "B"] | None = None
     ) -> HumanoidPose:
         """The humanoid in N poses. joints: metres, device frame. lengths: of the bones (default: measured here)."""
-        places = self._places(joints)
+        places = self.places(joints)
         turned = self._turned(places)
         local = turned[:, self.parents].swapaxes(-1, -2) @ turned
         local[:, 0] = turned[:, 0]
         offsets = self._rest * (self.measure(joints) if lengths is None else lengths)[:, None]
-        return HumanoidPose(places[:, 0], np.roll(to_quaternion(local), -1, -1), self.names, self.parents, offsets)
+        return HumanoidPose(places[:, 0], _quaternions(local), self.names, self.parents, offsets)
 
-    def _places(self, joints: np.ndarray) -> np.ndarray:
-        """Of the bones' joints, "N B 3"."""
+    def places(self, joints: Float[np.ndarray, "N J 3"]) -> Float64[np.ndarray, "N B 3"]:
+        """Where the bones' joints were seen, metres."""
         if joints.shape[1] != len(self.joint_names):
             raise UserError(
                 f"there are {joints.shape[1]} joints, but those of the skeleton are {len(self.joint_names)}"
@@ -184,6 +199,11 @@ class Humanoid:
         if "Head" in self.names:
             turned[:, self.names.index("Head")] = np.eye(3)
         return turned
+
+
+def _quaternions(R: np.ndarray) -> np.ndarray:
+    """Unit quaternions x, y, z, w."""
+    return np.roll(to_quaternion(R), -1, -1)
 
 
 def _aim(parent: np.ndarray, rest: np.ndarray, way: np.ndarray) -> np.ndarray:

@@ -1,0 +1,145 @@
+"""`egorear convert poses.npz OUT.bvh|OUT.csv`: poses for other programs, in the device frame or in the world."""
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from egorear.errors import UserError
+from egorear.files import check_writable
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from egorear.geometry.skeleton import Skeleton
+    from egorear.poses import Poses
+
+WORLDS = ("y-up", "z-up", "y-down", "z-down")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `egorear convert`."""
+    parser.add_argument("poses", type=Path, metavar="POSES", help="poses.npz of egorear predict")
+    parser.add_argument("out", type=Path, metavar="OUT", help="the file to write, .bvh or .csv")
+    parser.add_argument(
+        "--recording", metavar="R", help='only frames of this recording: what comes before the last "/" of their names'
+    )
+    parser.add_argument("--fps", type=float, metavar="F", help="frames a second (default: as the timestamps say)")
+    parser.add_argument(
+        "--device-poses",
+        type=Path,
+        metavar="F.csv",
+        help="poses of the device in the world (timestamp or frame, px, py, pz, qx, qy, qz, qw), to put the body there",
+    )
+    parser.add_argument(
+        "--world", choices=WORLDS, help="bvh: the vertical axis of that right-handed world (default y-up)"
+    )
+    parser.add_argument("--json", action="store_true", help="tell the result as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Reads, converts, writes one file."""
+    kind = args.out.suffix.lower()
+    if kind not in (".bvh", ".csv"):
+        raise UserError(f"{args.out} must end with .bvh or .csv")
+    if args.world and not (args.device_poses and kind == ".bvh"):
+        raise UserError("--world belongs to --device-poses and a .bvh file")
+
+    if args.fps is not None and not 0 < args.fps < 1e4:
+        raise UserError(f"--fps is {args.fps} but must be a positive number of frames a second")
+
+    import numpy as np
+
+    from egorear.poses import Poses
+
+    poses = Poses.load(args.poses)
+    if args.recording is not None:
+        poses = _of_recording(poses, args.recording, args.poses)
+    if args.fps is not None:
+        poses = dataclasses.replace(poses, timestamps=np.arange(len(poses)) / args.fps)
+    check_writable(args.out.parent)
+    T_world_device = None
+    if args.device_poses is not None:
+        from egorear.outputs.device_poses import read_device_poses
+
+        T_world_device = read_device_poses(args.device_poses).at(poses)
+    result: dict[str, Any] = {"out": str(args.out), "poses": len(poses)}
+    if kind == ".csv":
+        from egorear.outputs.csv_file import write_csv
+
+        write_csv(args.out, poses if T_world_device is None else _in_world(poses, T_world_device))
+        said = f"{len(poses) * len(poses.joint_names)} rows"
+    else:
+        result |= _write_bvh(args, poses, T_world_device)
+        said = f"{result['bones']} bones of constant length, which moves joints by {result['moved_mm']} mm on average"
+    print(json.dumps(result) if args.json else f"{len(poses)} poses in {args.out} ({said})")
+    return 0
+
+
+def _write_bvh(args: argparse.Namespace, poses: "Poses", T_world_device: "np.ndarray | None") -> dict[str, Any]:
+    import numpy as np
+
+    from egorear.outputs import axes
+    from egorear.outputs.bvh import write_bvh
+    from egorear.outputs.humanoid import Humanoid
+    from egorear.outputs.timing import evenly
+
+    recordings = {name.rpartition("/")[0]: None for name in poses.frame_names}
+    if len(recordings) > 1:
+        first, second, *_ = recordings
+        raise UserError(
+            f"{args.poses} has {len(recordings)} recordings ('{first}', '{second}' ...): choose --recording"
+        )
+    try:
+        step, indices = evenly(poses.timestamps)
+    except UserError as error:
+        raise UserError(f"{args.poses}: {error}") from error
+    humanoid = Humanoid(_skeleton(poses, args.poses))
+    pose = humanoid.solve(poses.joints)
+    seen = np.isin(pose.names, poses.joint_names)
+    moved_m = np.linalg.norm(pose.forward()[0] - humanoid.places(poses.joints), axis=-1)[:, seen].mean()
+    file_from_root = axes.BVH
+    if T_world_device is not None:
+        pose, file_from_root = pose.moved(T_world_device), axes.WORLDS[args.world or "y-up"]
+    if uneven := not np.array_equal(indices, np.arange(len(poses))):
+        print(f"note: timestamps are uneven: interpolated at {1 / step:.2f} frames/s", file=sys.stderr)
+        pose = pose.between(indices)
+    write_bvh(args.out, pose, step, file_from_root)
+    return {
+        "frames": len(indices),
+        "fps": round(1 / step, 3),
+        "interpolated": uneven,
+        "bones": len(pose.names),
+        "moved_mm": round(1000 * float(moved_m), 1),
+    }
+
+
+def _of_recording(poses: "Poses", recording: str, path: Path) -> "Poses":
+    kept = [row for row, name in enumerate(poses.frame_names) if name.rpartition("/")[0] == recording.rstrip("/")]
+    if not kept:
+        raise UserError(f"{path} has no frame of a recording '{recording}' but, for one, '{poses.frame_names[0]}'")
+    return dataclasses.replace(
+        poses,
+        joints=poses.joints[kept],
+        confidence=poses.confidence[kept],
+        frame_names=[poses.frame_names[row] for row in kept],
+        timestamps=poses.timestamps[kept],
+    )
+
+
+def _in_world(poses: "Poses", T_world_device: "np.ndarray") -> "Poses":
+    import numpy as np
+
+    joints = poses.joints @ T_world_device[:, :3, :3].swapaxes(-1, -2) + T_world_device[:, None, :3, 3]
+    return dataclasses.replace(poses, joints=joints.astype(np.float32))
+
+
+def _skeleton(poses: "Poses", path: Path) -> "Skeleton":
+    from egorear.geometry.skeleton import SKELETONS
+
+    for skeleton in SKELETONS.values():
+        if skeleton.names == poses.joint_names:
+            return skeleton
+    raise UserError(f"{path}: 'joint_names' are not those of a joint set of docs/skeletons.md, as .bvh needs")

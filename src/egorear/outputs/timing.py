@@ -1,0 +1,33 @@
+"""Poses at an even rate, as motion files have them."""
+
+import numpy as np
+from jaxtyping import Float64
+
+from egorear.errors import UserError
+
+UNEVEN = 0.01  # of a step: timestamps may be so far from an even grid and still count as even
+ALONE_S = 1 / 30  # step of a single pose
+
+
+def evenly(timestamps: Float64[np.ndarray, "N"]) -> tuple[float, Float64[np.ndarray, "M"]]:
+    """Seconds from pose to pose at an even rate, and the index of each pose at that rate among the N, 0 .. N - 1. If
+    the timestamps are uneven the rate is the usual one (the median step) and some indices lie between two poses.
+
+    Raises:
+        UserError: there is no pose, or timestamps do not increase.
+    """
+    indices = np.arange(len(timestamps), dtype=np.float64)
+    if len(timestamps) < 2:
+        if not len(timestamps):
+            raise UserError("there is no pose")
+        return ALONE_S, indices
+    steps = np.diff(timestamps)
+    if (steps <= 0).any():
+        row = int((steps <= 0).argmax()) + 1
+        raise UserError(f"'timestamps' must increase, but {timestamps[row]:g} s follows {timestamps[row - 1]:g} s")
+    mean = float(timestamps[-1] - timestamps[0]) / len(steps)
+    if np.abs(timestamps - timestamps[0] - mean * indices).max() <= UNEVEN * mean:
+        return mean, indices
+    step = float(np.median(steps))
+    count = int((timestamps[-1] - timestamps[0]) / step + UNEVEN) + 1
+    return step, np.interp(timestamps[0] + step * np.arange(count), timestamps, indices)
