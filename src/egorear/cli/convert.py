@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from egorear.errors import UserError
-from egorear.files import check_writable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +45,6 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"{args.out} must end with .bvh or .csv")
     if args.world and not (args.device_poses and kind == ".bvh"):
         raise UserError("--world belongs to --device-poses and a .bvh file")
-
     if args.fps is not None and not 0 < args.fps < 1e4:
         raise UserError(f"--fps is {args.fps} but must be a positive number of frames a second")
 
@@ -59,7 +57,6 @@ def run(args: argparse.Namespace) -> int:
         poses = _of_recording(poses, args.recording, args.poses)
     if args.fps is not None:
         poses = dataclasses.replace(poses, timestamps=np.arange(len(poses)) / args.fps)
-    check_writable(args.out.parent)
     T_world_device = None
     if args.device_poses is not None:
         from egorear.outputs.device_poses import read_device_poses

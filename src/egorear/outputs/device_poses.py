@@ -100,7 +100,9 @@ def read_device_poses(path: str | Path) -> DevicePoses:
 def _frames(path: str | Path, rows: list[dict[str, str]]) -> list[str]:
     names = {}
     for line, row in enumerate(rows, 2):
-        name = row["frame"] or ""  # a short row has None
+        name = row["frame"]
+        if name is None:
+            raise UserError(f"{path}: row {line}: 'frame' is missing")
         if name in names:
             raise UserError(f"{path}: row {line}: frame '{name}' was in row {names[name]} already")
         names[name] = line

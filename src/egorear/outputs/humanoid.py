@@ -114,10 +114,11 @@ class HumanoidPose:
 class Humanoid:
     """Turns joints of one skeleton into rotations.
 
-    Pelvis and trunk are turned as their three points say. A limb's first bone points at the next joint and is twisted
-    so that knee or elbow bends about its hinge; the straighter the limb, the more it keeps the twist of its parent.
-    Any other bone takes the shortest way from its parent's rotation to its child. The head wears the device and is
-    turned as it is. Bones without a child (and what no joint tells, such as the twist of a hand) stay at rest.
+    Pelvis and trunk are turned as their three points say: hips and neck, neck and shoulders; a bow of the trunk is one
+    of the pelvis, as no joint tells them apart. A limb's first bone points at the next joint and is twisted so that
+    knee or elbow bends about its hinge; the straighter the limb, the more it keeps the twist of its parent. Any other
+    bone takes the shortest way from its parent's rotation to its child. The head wears the device and is turned as it
+    is. Bones without a child (and what no joint tells, such as the twist of a hand) stay at rest.
 
     Raises:
         UserError: the skeleton lacks a joint that a humanoid needs.
