@@ -40,6 +40,19 @@ def save(path, names, timestamps=None, joint_names=NAMES) -> Poses:
     return poses
 
 
+DOCS = Path(__file__).parents[2] / "docs/outputs.md"
+DOCUMENTED = [line.removeprefix("$ egorear ") for line in DOCS.read_text().splitlines() if line.startswith("$ egorear")]
+
+
+@pytest.mark.parametrize("command", DOCUMENTED)
+def test_documented_commands_run(poses, capsys, command):
+    save(Path("poses/syn/poses.npz"), ["test_00000/take_000000/1", "test_00000/take_000000/2", "test_00000/take_1/1"])
+    table = DOCS.read_text().partition("```\ntimestamp")[2].partition("\n```")[0]
+    Path("device.csv").write_text(f"timestamp{table}\n9,0,0,0,0,0,0,1\n")
+    assert main(command.split()) == 0
+    assert Path(command.split()[2]).stat().st_size > 1000
+
+
 def fails(capsys, *argv) -> str:
     assert main(["convert", *map(str, argv)]) == 2
     out, err = capsys.readouterr()
@@ -103,6 +116,7 @@ def test_one_recording_of_many_at_a_rate_of_ones_own(tmp_path, monkeypatch, caps
     assert "2 recordings ('a/1', 'a/2' ...): choose --recording" in said
     assert main(["convert", "poses/syn/poses.npz", "take.bvh", "--recording", "a/2", "--fps", "25"]) == 0
     assert read_bvh("take.bvh").fps == pytest.approx(25, abs=1e-4)
+    capsys.readouterr()
     assert "no frame of a recording 'a' but, for one, 'a/1/0'" in fails(
         capsys, "poses/syn/poses.npz", "take.bvh", "--recording", "a"
     )

@@ -40,3 +40,7 @@ def test_rotations_turn_points_there_as_here(name):
     turned_here = (to_matrix(wxyz) @ point[..., None])[..., 0]
     turned_there = (to_matrix(there) @ axes.points(ALL[name], point)[..., None])[..., 0]
     np.testing.assert_allclose(turned_there, axes.points(ALL[name], turned_here), atol=1e-12)
+
+
+def test_the_quaternion_from_openxr_to_the_device_is_as_documented():
+    np.testing.assert_allclose(to_matrix(np.array([0.70711, 0.70711, 0.0, 0.0])), axes.OPENGL, atol=1e-9)

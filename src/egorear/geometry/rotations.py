@@ -43,7 +43,7 @@ def between(a: Num[np.ndarray, "*shape 3"], b: Num[np.ndarray, "*shape 3"]) -> F
     """The shortest rotation that takes the direction of `a` to that of `b`."""
     a, b = unit(a), unit(b)
     axis, cosine = cross(a, b), (a * b).sum(-1)
-    opposite = np.cross(a, np.eye(3)[np.abs(a).argmin(-1)])  # any axis serves a half turn
+    opposite = cross(a, np.eye(3)[np.abs(a).argmin(-1)])  # any axis serves a half turn
     axis = np.where((cosine < -1 + 1e-9)[..., None], opposite, axis)
     return about(unit(axis), np.arccos(np.clip(cosine, -1, 1)))
 
