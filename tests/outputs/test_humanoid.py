@@ -1,5 +1,7 @@
 """Joints to rotations: known rotations are found again, forward kinematics gives the joints back, nothing leaps."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -175,3 +177,10 @@ def test_what_is_no_humanoid_is_told():
         humanoid.solve(np.full((1, 16, 3), np.nan))
     with pytest.raises(UserError, match="without a pose"):
         humanoid.measure(np.zeros((0, 16, 3)))
+
+
+def test_the_documented_lines_run():
+    docs = (Path(__file__).parents[2] / "docs/outputs.md").read_text()
+    names = {"joints": np.random.default_rng(6).normal(size=(3, 16, 3))}
+    exec(docs.partition("```python\n")[2].partition("```")[0], names)
+    assert names["pose"].local.shape == (3, 20, 4)
