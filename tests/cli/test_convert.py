@@ -54,6 +54,7 @@ def test_documented_commands_run(poses, capsys, command):
 
 
 def fails(capsys, *argv) -> str:
+    capsys.readouterr()
     assert main(["convert", *map(str, argv)]) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -116,10 +117,20 @@ def test_one_recording_of_many_at_a_rate_of_ones_own(tmp_path, monkeypatch, caps
     assert "2 recordings ('a/1', 'a/2' ...): choose --recording" in said
     assert main(["convert", "poses/syn/poses.npz", "take.bvh", "--recording", "a/2", "--fps", "25"]) == 0
     assert read_bvh("take.bvh").fps == pytest.approx(25, abs=1e-4)
-    capsys.readouterr()
     assert "no frame of a recording 'a' but, for one, 'a/1/0'" in fails(
         capsys, "poses/syn/poses.npz", "take.bvh", "--recording", "a"
     )
+
+
+def test_smoothing_keeps_to_a_recording(tmp_path, capsys):
+    """Two recordings whose timestamps start anew; each is the mean of itself under a wide Gaussian."""
+    poses = save(tmp_path / "poses.npz", ["a/0", "b/0", "a/1", "b/1"], [0.0, 0.0, 0.1, 0.1])
+    assert main(["convert", str(tmp_path / "poses.npz"), str(tmp_path / "a.csv"), "--smooth", "50"]) == 0
+    with open(tmp_path / "a.csv", newline="") as file:
+        x = np.array([float(row["x_m"]) for row in csv.DictReader(file)]).reshape(4, 16)
+    for rows in ([0, 2], [1, 3]):
+        np.testing.assert_allclose(x[rows], np.tile(poses.joints[rows, :, 0].mean(0), (2, 1)), atol=1e-5)
+    assert "--smooth is -1.0 but must be" in fails(capsys, tmp_path / "poses.npz", "a.csv", "--smooth", "-1")
 
 
 def test_uneven_timestamps_are_evened_out_and_it_is_said(tmp_path, capsys):

@@ -27,6 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--fps", type=float, metavar="F", help="frames a second (default: as the timestamps say)")
     parser.add_argument(
+        "--smooth", type=float, metavar="S", help="mean over time, weighted by a Gaussian of S seconds (try 0.04)"
+    )
+    parser.add_argument(
         "--device-poses",
         type=Path,
         metavar="F.csv",
@@ -47,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--world belongs to --device-poses and a .bvh file")
     if args.fps is not None and not 0 < args.fps < 1e4:
         raise UserError(f"--fps is {args.fps} but must be a positive number of frames a second")
+    if args.smooth is not None and not 0 < args.smooth < 60:
+        raise UserError(f"--smooth is {args.smooth} but must be a positive number of seconds")
 
     import numpy as np
 
@@ -57,6 +62,8 @@ def run(args: argparse.Namespace) -> int:
         poses = _of_recording(poses, args.recording, args.poses)
     if args.fps is not None:
         poses = dataclasses.replace(poses, timestamps=np.arange(len(poses)) / args.fps)
+    if args.smooth is not None:
+        poses = _smoothed(poses, args.smooth, args.poses)
     T_world_device = None
     if args.device_poses is not None:
         from egorear.outputs.device_poses import read_device_poses
@@ -124,6 +131,22 @@ def _of_recording(poses: "Poses", recording: str, path: Path) -> "Poses":
         frame_names=[poses.frame_names[row] for row in kept],
         timestamps=poses.timestamps[kept],
     )
+
+
+def _smoothed(poses: "Poses", sigma_s: float, path: Path) -> "Poses":
+    """Each recording by itself."""
+    from egorear.outputs.smoothing import smooth
+
+    recordings: dict[str, list[int]] = {}
+    for row, name in enumerate(poses.frame_names):
+        recordings.setdefault(name.rpartition("/")[0], []).append(row)
+    joints = poses.joints.copy()
+    for rows in recordings.values():
+        try:
+            joints[rows] = smooth(poses.timestamps[rows], poses.joints[rows], sigma_s)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
+    return dataclasses.replace(poses, joints=joints)
 
 
 def _in_world(poses: "Poses", T_world_device: "np.ndarray") -> "Poses":

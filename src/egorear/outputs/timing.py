@@ -21,13 +21,17 @@ def evenly(timestamps: Float64[np.ndarray, "N"]) -> tuple[float, Float64[np.ndar
         if not len(timestamps):
             raise UserError("there is no pose")
         return ALONE_S, indices
-    steps = np.diff(timestamps)
-    if (steps <= 0).any():
-        row = int((steps <= 0).argmax()) + 1
-        raise UserError(f"'timestamps' must increase, but {timestamps[row]:g} s follows {timestamps[row - 1]:g} s")
-    mean = float(timestamps[-1] - timestamps[0]) / len(steps)
+    check_increasing(timestamps)
+    mean = float(timestamps[-1] - timestamps[0]) / (len(timestamps) - 1)
     if np.abs(timestamps - timestamps[0] - mean * indices).max() <= UNEVEN * mean:
         return mean, indices
-    step = float(np.median(steps))
+    step = float(np.median(np.diff(timestamps)))
     count = int((timestamps[-1] - timestamps[0]) / step + UNEVEN) + 1
     return step, np.interp(timestamps[0] + step * np.arange(count), timestamps, indices)
+
+
+def check_increasing(timestamps: Float64[np.ndarray, "N"]) -> None:
+    """UserError unless each is later than the one before."""
+    if (back := np.diff(timestamps) <= 0).any():
+        before, after = timestamps[int(back.argmax()) :][:2]
+        raise UserError(f"'timestamps' must increase, but {after:g} s follows {before:g} s")
