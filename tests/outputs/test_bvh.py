@@ -65,10 +65,10 @@ def test_other_programs_know_the_names(tmp_path):
 
 
 def test_angles_go_on_without_a_leap(tmp_path):
-    """Two turns about the vertical, and a fall forward through the angle where two of the three become one."""
+    """Two turns about the vertical, and falls forward past and through the angle where two of the three become one."""
     spin = about(np.array([0.0, 0.0, 1.0]), np.linspace(0, 4 * np.pi, 60))
-    fall = about(np.array([1.0, 0.0, 0.0]), np.linspace(0, np.pi, 60)) @ from_vector(np.array([0.0, 0.3, 0.2]))
-    for turns in (spin, fall):
+    fall = about(np.array([1.0, 0.0, 0.0]), np.linspace(0, np.pi, 60))
+    for turns in (spin, fall, fall @ from_vector(np.array([0.0, 0.3, 0.2]))):
         write_bvh(tmp_path / "a.bvh", hips_only(turns), 1 / 30)
         motion = (tmp_path / "a.bvh").read_text().partition("Frame Time: ")[2].splitlines()[1:]
         angles = np.array([[float(word) for word in row.split()[3:6]] for row in motion])
