@@ -18,7 +18,8 @@ from egorear.geometry.skeleton import EGO4VIEW, EGOCAP, EGOPW
 from egorear.models import EgoRearConfig, EgoTAPConfig, load_pretrained
 from egorear.training.checkpoints import SafeCheckpointIO
 from egorear.training.cli import StageCLI
-from egorear.training.stages import average_weights, check_joints
+from egorear.training.optimizer import average_weights
+from egorear.training.stages import check_joints
 
 
 def validations(run: Path, name: str) -> list[float]:
@@ -75,9 +76,11 @@ def test_the_average_goes_part_of_the_way(arguments: list[str], tmp_path: Path) 
     with torch.no_grad():
         for parameter in stage.network.parameters():
             parameter.add_(1.0)
-    average_weights(stage.average, stage.network, 0.5)
     name = next(name for name, _ in stage.network.named_parameters())
+    average_weights(stage.average, stage.network, 0.5, step=1000)
     torch.testing.assert_close(stage.average.state_dict()[name], start[name] + 0.5)
+    average_weights(stage.average, stage.network, 0.5, step=0)  # a young one forgets nine tenths
+    torch.testing.assert_close(stage.average.state_dict()[name], start[name] + 0.95)
 
 
 @pytest.mark.parametrize(("steps", "rate"), [(3, 1e-2), (4, 1e-3)])

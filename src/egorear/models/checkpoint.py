@@ -1,4 +1,4 @@
-"""Reads PyTorch checkpoints without running anything that is in them."""
+"""Reads PyTorch checkpoints without running anything that is in them, and writes them whole."""
 
 import pickle
 import re
@@ -11,6 +11,7 @@ import torch
 from torch.serialization import safe_globals
 
 from egorear.errors import UserError
+from egorear.files import atomic_write
 
 
 class _Unread:
@@ -72,3 +73,16 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict) or not content:
         raise UserError(f"{path} holds no dictionary of tensors: a checkpoint was expected")
     return content
+
+
+def write_checkpoint(path: str | Path, content: dict[str, Any]) -> None:
+    """Writes tensors and plain values atomically.
+
+    Raises:
+        UserError: the file cannot be written, or the disk is full.
+    """
+    with atomic_write(path) as temporary:
+        try:
+            torch.save(content, temporary)
+        except RuntimeError as error:  # how torch says that the disk is full
+            raise UserError(f"cannot write the checkpoint {path}: {error}".splitlines()[0]) from error

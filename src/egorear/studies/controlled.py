@@ -23,6 +23,7 @@ from egorear.studies.noise import NoiseModel, detect, draw, true_heatmaps
 from egorear.studies.truth_data import Truth, select
 from egorear.studies.truth_network import TruthEgoTAP, TruthNetwork, TruthNetworkConfig
 from egorear.training.losses import bone_cosine, heatmap_loss, pose_loss
+from egorear.training.optimizer import AdamWConfig
 from egorear.training.schedule import Schedule
 
 EVALUATION_SEED = 2**40  # of the test frames' noise: one for all cells and seeds, so that they can be compared by frame
@@ -130,13 +131,7 @@ def train_cell(
         parts = list(network.parameters())
         if not lifts:
             parts = [p for name, p in network.named_parameters() if not name.startswith("lifter")]
-        optimizer = torch.optim.AdamW(
-            [
-                {"params": [p for p in parts if p.ndim > 1], "weight_decay": config.weight_decay},
-                {"params": [p for p in parts if p.ndim <= 1], "weight_decay": 0.0},
-            ],
-            lr=config.lr,
-        )
+        optimizer = AdamWConfig(config.lr, config.weight_decay).over(parts)
         schedule = Schedule(warmup_steps=config.warmup_steps, decay="cosine")
         for i in range(steps):
             for group in optimizer.param_groups:

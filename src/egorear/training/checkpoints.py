@@ -5,14 +5,13 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from egorear.errors import UserError
-from egorear.files import atomic_write, remove_leftovers
-from egorear.models.checkpoint import read_checkpoint
+from egorear.files import remove_leftovers
+from egorear.models.checkpoint import read_checkpoint, write_checkpoint
 from egorear.training.place import place_of, put_into
 
 STOP_SIGNALS = ("SIGTERM", "SIGUSR1")  # what clusters send some time before they kill
@@ -22,11 +21,7 @@ class SafeCheckpointIO(TorchCheckpointIO):
     """Writes beside the old file and renames; reads tensors and plain values only."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        with atomic_write(Path(path)) as temporary:
-            try:
-                torch.save(checkpoint, temporary)
-            except RuntimeError as error:  # how torch says that the disk is full
-                raise UserError(f"cannot write the checkpoint {path}: {error}".splitlines()[0]) from error
+        write_checkpoint(path, checkpoint)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         checkpoint = read_checkpoint(path)

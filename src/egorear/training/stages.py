@@ -8,7 +8,6 @@ from both, frozen. AG-EgoPose has two (`configs/egopw`): heatmaps from single fr
 
 import copy
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -35,18 +34,10 @@ from egorear.training.augmentation import Augmentation
 from egorear.training.clip_losses import ClipTruth, clip_terms
 from egorear.training.initial import InitialPart, load_part, load_parts, submodule
 from egorear.training.losses import LossConfig, heatmap_targets, limb_targets, loss_terms, true_poses
+from egorear.training.optimizer import AdamWConfig, average_weights
 from egorear.training.schedule import Schedule
 
 FINITE_CHECK_STEPS = 20  # looking at a loss makes a GPU wait: only every so many steps
-
-
-@dataclass(frozen=True)
-class AdamWConfig:
-    """The optimizer. weight_decay spares biases and the parameters of norms; without any, it is Adam."""
-
-    lr: float = 1e-3
-    weight_decay: float = 5e-4
-    eps: float = 1e-8
 
 
 class Stage(LightningModule):
@@ -75,7 +66,7 @@ class Stage(LightningModule):
         egotap: EgoTAPConfig | None = None,
         agegopose: AGEgoPoseConfig | None = None,
         loss: LossConfig = LossConfig(),  # noqa: B008
-        optimizer: AdamWConfig = AdamWConfig(),
+        optimizer: AdamWConfig = AdamWConfig(),  # noqa: B008
         schedule: Schedule = Schedule(),  # noqa: B008
         frozen: tuple[str, ...] = (),
         init_from: tuple[str, ...] = (),
@@ -156,10 +147,7 @@ class Stage(LightningModule):
         """As usual, then averages the weights: before any checkpoint of the step is written."""
         super().optimizer_step(*args, **kwargs)
         if self.average is not None and self.ema_decay is not None:
-            # The average of a young run forgets its random start quickly.
-            average_weights(
-                self.average, self.network, min(self.ema_decay, (1 + self.global_step) / (10 + self.global_step))
-            )
+            average_weights(self.average, self.network, self.ema_decay, self.global_step)
 
     def validation_step(self, batch: Sample, batch_idx: int) -> None:
         self._judge(batch, "val")
@@ -168,10 +156,7 @@ class Stage(LightningModule):
         self._judge(batch, "test")
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        learned = [p for p in self.network.parameters() if p.requires_grad]
-        matrices = {"params": [p for p in learned if p.ndim > 1], "weight_decay": self.optimizer.weight_decay}
-        vectors = {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0}
-        optimizer = torch.optim.AdamW([matrices, vectors], lr=self.optimizer.lr, eps=self.optimizer.eps)
+        optimizer = self.optimizer.over(p for p in self.network.parameters() if p.requires_grad)
         self.trainer.fit_loop.setup_data()  # only then is the number of batches known
         per_epoch = self.trainer.num_training_batches / self.trainer.accumulate_grad_batches
         if math.isfinite(per_epoch):  # a stream has no epochs
@@ -305,14 +290,3 @@ def check_joints(network: EgoRearConfig | EgoTAPConfig, data: Skeleton) -> None:
 def _step_seed(seed: int, epoch: int, batch: int, rank: int) -> int:
     """A number of its own for every step of every process."""
     return int(np.random.SeedSequence((seed, epoch, batch, rank)).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-@torch.no_grad()
-def average_weights(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Moves an average of weights towards the network; what is counted, not averaged, is copied."""
-    current = network.state_dict()
-    for name, tensor in average.state_dict().items():
-        if tensor.is_floating_point():
-            tensor.lerp_(current[name], 1 - decay)
-        else:
-            tensor.copy_(current[name])
