@@ -9,8 +9,6 @@ Each ends as a folder that `egorear predict` takes, with its poses of the test f
 """
 
 import argparse
-import copy
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,24 +22,23 @@ from torch.utils.data import DataLoader
 from egorear.datasets.opening import open_dataset
 from egorear.datasets.sample import Sample
 from egorear.datasets.windows import covering, runs, windows
-from egorear.files import atomic_write
 from egorear.geometry.skeleton import convert
 from egorear.metrics.errors import joint_errors_mm
 from egorear.models import MODELS, AGEgoPose, AGEgoPoseConfig, load_pretrained, save_pretrained
 from egorear.models.agegopose import AGEgoPoseOutput, FrameFeatures
 from egorear.models.images import normalize
 from egorear.poses import Poses
-from egorear.training.batches import EpochBatches
 from egorear.training.clip_losses import bone_direction_loss, bone_length_loss, position_loss
+from egorear.training.optimizer import AdamWConfig
 from egorear.training.schedule import Schedule
-from egorear.training.stages import average_weights
+from egorear.training.side_by_side import Recipe, SideBySide
 
 NANO = MODELS["agegopose-nano"][0]
 assert isinstance(NANO, AGEgoPoseConfig)
 assert NANO.decoder is not None
 assert NANO.embedding is not None
 assert NANO.motion is not None
-CHECKPOINT_STEPS = 100
+OPTIMIZER, SCHEDULE = AdamWConfig(weight_decay=0.0), Schedule(100, decay="cosine", floor=0.05)
 ABLATIONS: dict[str, AGEgoPoseConfig] = {
     "both": NANO,
     "spatial": replace(NANO, static=None, motion=None),
@@ -123,34 +120,28 @@ def answer(
     return network.lift(found)
 
 
-def build(name: str, heatmap_net: AGEgoPose, window: int, seed: int) -> AGEgoPose:
-    """An untrained network whose trunk, and where its static encoder begins, are the heatmap network's."""
-    torch.manual_seed(seed)
-    network = AGEgoPose(config_of(name, heatmap_net.config.views[0], window))
+def build(name: str, heatmap_net: AGEgoPose, window: int) -> AGEgoPose:
+    """An untrained network whose trunk, and where its static encoder begins, are the heatmap network's. What of it is
+    frozen keeps its statistics too."""
+    network = AGEgoPose(config_of(name, heatmap_net.config.views[0], window)).train()
     assert heatmap_net.heatmap_net is not None
     assert network.heatmap_net is not None or name == "motion"
     if network.heatmap_net is not None:
         network.heatmap_net.load_state_dict(heatmap_net.heatmap_net.state_dict())
-        network.heatmap_net.requires_grad_(False)
+        network.heatmap_net.requires_grad_(False).eval()
     if network.static is not None:
         network.static.backbone.load_state_dict(heatmap_net.heatmap_net.backbone.state_dict())
-        for part, module in network.static.backbone.named_children():
-            module.requires_grad_(part == "layer4")
+        network.static.backbone.requires_grad_(False).eval()
+        network.static.backbone.layer4.requires_grad_(True).train()
     return network
 
 
-def train_mode(network: AGEgoPose) -> None:
-    """As in training, but what is frozen keeps its statistics."""
-    network.train()
-    if network.heatmap_net is not None:
-        network.heatmap_net.eval()
-    if network.static is not None:
-        network.static.backbone.eval()
-        network.static.backbone.layer4.train()
-
-
-def pose_loss(poses: Float[Tensor, "N J 3"], joints: Float[Tensor, "N J 3"]) -> Float[Tensor, ""]:
-    """The paper's, with its weights."""
+def pose_loss(network: AGEgoPose, batch: tuple[Tensor, Tensor, Tensor]) -> Float[Tensor, ""]:
+    """The paper's, with its weights, on windows of `Frames.take`."""
+    with torch.autocast("cpu", torch.bfloat16):
+        output = answer(network, *batch[:2])
+    assert output.poses is not None
+    poses, joints = output.poses.float().flatten(0, 1), batch[2].flatten(0, 1)
     bones = 0.1 * bone_length_loss(poses, joints, NANO.joints) + 0.01 * bone_direction_loss(poses, joints, NANO.joints)
     return position_loss(poses, joints) + bones
 
@@ -171,65 +162,22 @@ def main() -> None:
     kept = args.out / "frames"
     train = Frames(args.data, "train", seen, kept)
     clips = windows(runs(train.names), args.window, max(1, args.window // 2))
-    networks, averages, optimizers, schedulers = {}, {}, {}, {}
-    schedule = Schedule(100, decay="cosine", floor=0.05)
-    for name in args.names:
-        networks[name] = network = build(name, seen, args.window, args.seed)
-        averages[name] = copy.deepcopy(network).requires_grad_(False).eval()
-        learned = [p for p in network.parameters() if p.requires_grad]
-        optimizers[name] = torch.optim.Adam(learned, lr=1e-3)
-        schedulers[name] = torch.optim.lr_scheduler.LambdaLR(
-            optimizers[name], lambda step: schedule.factor(step, 1.0, float(args.steps))
-        )
-        train_mode(network)
-    checkpoint, step, spent = args.out / f"seed_{args.seed}.ckpt", 0, dict.fromkeys(args.names, 0.0)
-    if checkpoint.exists():
-        stored = torch.load(checkpoint, weights_only=True)
-        step, spent = stored["step"], stored["spent"]
-        for name in args.names:
-            for kind, parts in zip(stored["parts"], (networks, averages, optimizers, schedulers), strict=True):
-                parts[name].load_state_dict(kind[name])
-    per_epoch = len(clips) // args.batch
-    batches = EpochBatches(len(clips), args.batch, args.seed, epoch=step // per_epoch, batch=step % per_epoch)
-    began = time.monotonic()
-    while step < args.steps:
-        for chosen in batches:
-            heatmaps, trunk, joints = train.take(np.array([list(clips[i]) for i in chosen]))
-            told = {}
-            for name, network in networks.items():
-                clock = time.process_time()
-                torch.manual_seed(args.seed * 1_000_003 + step)
-                with torch.autocast("cpu", torch.bfloat16):
-                    output = answer(network, heatmaps, trunk)
-                assert output.poses is not None
-                loss = pose_loss(output.poses.float().flatten(0, 1), joints.flatten(0, 1))
-                optimizers[name].zero_grad()
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-                optimizers[name].step()
-                schedulers[name].step()
-                average_weights(averages[name], network, min(0.998, (1 + step) / (10 + step)))
-                spent[name] += time.process_time() - clock
-                told[name] = loss.item()
-            step += 1
-            if step % 25 == 0:
-                losses = " ".join(f"{name} {loss:.3f}" for name, loss in told.items())
-                print(f"step {step} {time.monotonic() - began:.0f} s: {losses}", flush=True)
-            if step % CHECKPOINT_STEPS == 0 or step == args.steps:
-                kinds = (networks, averages, optimizers, schedulers)
-                parts = [{name: part.state_dict() for name, part in kind.items()} for kind in kinds]
-                with atomic_write(checkpoint) as temporary:
-                    torch.save({"step": step, "spent": spent, "parts": parts}, temporary)
-            if step == args.steps:
-                break
-    print("CPU seconds:", {name: round(seconds) for name, seconds in spent.items()})
+
+    def take(chosen: list[int]) -> tuple[Tensor, Tensor, Tensor]:
+        return train.take(np.array([list(clips[i]) for i in chosen]))
+
+    recipe = Recipe(args.steps, args.batch, args.seed, OPTIMIZER, SCHEDULE)
+    training = SideBySide(
+        args.names, lambda name: build(name, seen, args.window), recipe, args.out / f"seed_{args.seed}" / "last.ckpt"
+    )
+    networks = training.run(len(clips), take, pose_loss)
     test = Frames(args.data, "test", seen, kept)
     print(f"mean pose: {_told(torch.from_numpy(train.joints[:]).mean(0).expand(len(test.names), -1, -1), test)}")
-    for name in args.names:
+    for name, network in networks.items():
         folder = args.out / f"{name}-{args.seed}"
-        save_pretrained(averages[name], folder)
+        save_pretrained(network, folder)
         test.rig.save(folder / "rig.json")
-        joints = predict(averages[name], test)
+        joints = predict(network, test)
         print(f"{name} seed {args.seed}: {_told(joints, test)}", flush=True)
         Poses(
             joints=joints.numpy(),

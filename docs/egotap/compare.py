@@ -9,38 +9,37 @@ maps: a folder with the finished runs joint_maps and limb_maps of configs/egotap
 """
 
 import argparse
-import copy
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from egorear.datasets.frames import FrameDataset
 from egorear.datasets.opening import open_dataset
 from egorear.datasets.sample import Sample
-from egorear.files import atomic_write
 from egorear.metrics.errors import joint_errors_mm
 from egorear.models import MODELS, EgoTAP, EgoTAPConfig, EgoTAPOutput, save_pretrained
 from egorear.models.egotap_lifter import TAPLifter
 from egorear.models.images import normalize
 from egorear.models.propagation import PropagationConfig
 from egorear.poses import Poses
-from egorear.training.batches import EpochBatches
 from egorear.training.data import FrameData
 from egorear.training.initial import load_parts
 from egorear.training.losses import LossConfig, loss_terms
+from egorear.training.optimizer import AdamWConfig
 from egorear.training.schedule import Schedule
-from egorear.training.stages import average_weights
+from egorear.training.side_by_side import Recipe, SideBySide
 
 CONFIG = MODELS["egotap-nano"][0]
 assert isinstance(CONFIG, EgoTAPConfig)
 assert CONFIG.lifter is not None
 HIDDEN = CONFIG.lifter.propagation.hidden
 LOSS = LossConfig(heatmap=0.0, limbs=0.0, pose=0.1, cosine=0.001)
-CHECKPOINT_STEPS = 200
+OPTIMIZER, SCHEDULE = AdamWConfig(eps=1e-4, weight_decay=0.0), Schedule(200, decay="cosine")
 
 
 def config_of(name: str) -> EgoTAPConfig:
@@ -74,72 +73,38 @@ def main() -> None:
     maps = EgoTAP(replace(CONFIG, lifter=None)).eval().requires_grad_(False)
     for part in ("joint_maps", "limb_maps"):
         load_parts(maps, args.maps / part / "model")
-    networks, averages, optimizers, schedulers = {}, {}, {}, {}
-    schedule = Schedule(200, decay="cosine")
-    for name in args.names:
-        torch.manual_seed(args.seed)
+
+    def build(name: str) -> TAPLifter:
         lifter = EgoTAP(config_of(name)).lifter
         assert lifter is not None
-        networks[name], averages[name] = lifter.train(), copy.deepcopy(lifter).requires_grad_(False)
-        optimizers[name] = torch.optim.AdamW(lifter.parameters(), lr=1e-3, eps=1e-4, weight_decay=0.0)
-        schedulers[name] = torch.optim.lr_scheduler.LambdaLR(
-            optimizers[name], lambda step: schedule.factor(step, 1.0, float(args.steps))
-        )
-    spent = dict.fromkeys(("maps", *args.names), 0.0)
-    checkpoint, step = args.out / f"seed_{args.seed}.ckpt", 0
-    if checkpoint.exists():
-        stored = torch.load(checkpoint, weights_only=True)
-        step, spent = stored["step"], stored["spent"]
-        for name in args.names:
-            for kind, parts in zip(stored["parts"], (networks, averages, optimizers, schedulers), strict=True):
-                parts[name].load_state_dict(kind[name])
-    per_epoch = len(frames) // args.batch
-    batches = EpochBatches(len(frames), args.batch, args.seed, epoch=step // per_epoch, batch=step % per_epoch)
-    began = time.monotonic()
-    while step < args.steps:
-        for index in batches:
-            batch = frames.__getitems__(index)
-            clock = time.process_time()
-            with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-                seen = maps(normalize(batch.images))
-            spent["maps"] += time.process_time() - clock
-            told = {}
-            for name, lifter in networks.items():
-                clock = time.process_time()
-                with torch.autocast("cpu", torch.bfloat16):
-                    limbs = seen.limb_maps if lifter.limb_encoder is not None else None
-                    lifted = lifter(seen.heatmaps_initial, limbs)
-                output = EgoTAPOutput(lifted.poses_cm[:, None].float() / 100)
-                loss = torch.stack(list(loss_terms(output, batch, LOSS, CONFIG).values())).sum()
-                optimizers[name].zero_grad()
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_(lifter.parameters(), 5.0)
-                optimizers[name].step()
-                schedulers[name].step()
-                average_weights(averages[name], lifter, min(0.998, (1 + step) / (10 + step)))
-                spent[name] += time.process_time() - clock
-                told[name] = loss.item()
-            step += 1
-            if step % 50 == 0:
-                losses = " ".join(f"{name} {loss:.2f}" for name, loss in told.items())
-                print(f"step {step} {time.monotonic() - began:.0f} s: {losses}", flush=True)
-            if step % CHECKPOINT_STEPS == 0 or step == args.steps:
-                kinds = (networks, averages, optimizers, schedulers)
-                parts = [{name: part.state_dict() for name, part in kind.items()} for kind in kinds]
-                with atomic_write(checkpoint) as temporary:
-                    torch.save({"step": step, "spent": spent, "parts": parts}, temporary)
-            if step == args.steps:
-                break
+        return lifter
+
+    def see(chosen: list[int]) -> tuple[EgoTAPOutput, Sample]:
+        batch = frames.__getitems__(chosen)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            return maps(normalize(batch.images)), batch
+
+    def loss(lifter: TAPLifter, seen: tuple[EgoTAPOutput, Sample]) -> Float[Tensor, ""]:
+        with torch.autocast("cpu", torch.bfloat16):
+            poses = lift(lifter, seen[0])
+        return torch.stack(list(loss_terms(EgoTAPOutput(poses[:, None]), seen[1], LOSS, CONFIG).values())).sum()
+
+    recipe = Recipe(args.steps, args.batch, args.seed, OPTIMIZER, SCHEDULE)
+    training = SideBySide(args.names, build, recipe, args.out / f"seed_{args.seed}" / "last.ckpt")
+    lifters = training.run(len(frames), see, loss)
     assert data.rig is not None
-    for name in args.names:
+    for name, lifter in lifters.items():
         whole = EgoTAP(config_of(name))
-        whole.joint_maps, whole.limb_maps = maps.joint_maps, maps.limb_maps
-        assert whole.lifter is not None
-        whole.lifter.load_state_dict(averages[name].state_dict())
+        whole.joint_maps, whole.limb_maps, whole.lifter = maps.joint_maps, maps.limb_maps, lifter
         save_pretrained(whole, args.out / f"{name}-{args.seed}")
         data.rig.save(args.out / f"{name}-{args.seed}" / "rig.json")
-    print("CPU seconds:", {name: round(seconds) for name, seconds in spent.items()})
-    predict(maps, averages, open_dataset(args.data, "test", CONFIG.image_size, CONFIG.views), args.out, args.seed)
+    predict(maps, lifters, open_dataset(args.data, "test", CONFIG.image_size, CONFIG.views), args.out, args.seed)
+
+
+def lift(lifter: TAPLifter, seen: EgoTAPOutput) -> Float[Tensor, "B J 3"]:
+    """The poses (m) that a lifter reads from the frozen networks' maps."""
+    limbs = seen.limb_maps if lifter.limb_encoder is not None else None
+    return lifter(seen.heatmaps_initial, limbs).poses_cm.float() / 100
 
 
 @torch.inference_mode()
@@ -153,8 +118,7 @@ def predict(maps: EgoTAP, lifters: dict[str, TAPLifter], frames: FrameDataset, o
         peaks.append(torch.cat((highest[:, :1], highest), dim=1))
         truth.append(batch.joints)
         for name, lifter in lifters.items():
-            limbs = seen.limb_maps if lifter.limb_encoder is not None else None
-            poses[name].append(lifter.eval()(seen.heatmaps_initial, limbs).poses_cm / 100)
+            poses[name].append(lift(lifter, seen))
     target = torch.cat(truth)
     for name, lifter in lifters.items():
         joints = torch.cat(poses[name])
