@@ -211,7 +211,7 @@ def open_source(
         return DatasetSource(open_dataset(sources[0], split, rig=rig), fps)
     if rig is None:
         raise UserError("--rig is missing: images and videos need the rig file of their cameras (docs/rig.md)")
-    paths = _by_view(sources, rig)
+    paths = sources_by_view(sources, rig)
     for view, path in paths.items():
         if not path.exists():
             raise UserError(f"{path}, the source of view '{view}', does not exist")
@@ -221,7 +221,7 @@ def open_source(
     return FolderSource(paths, rig, fps) if all(folders) else VideoSource(paths, rig, fps)
 
 
-def _by_view(sources: Sequence[str], rig: Rig) -> dict[str, Path]:
+def sources_by_view(sources: Sequence[str], rig: Rig) -> dict[str, Path]:
     if len(sources) == 1 and (parent := Path(sources[0])).is_dir():
         found = {view: folder for view in rig.views if (folder := _view_folder(parent, view))}
         if not found:

@@ -1,0 +1,233 @@
+"""Live cameras and recordings in real time: the newest frame, what was dropped, and what happens to lost cameras."""
+
+import time
+from dataclasses import replace
+from itertools import islice, pairwise
+
+import cv2
+import numpy as np
+import pytest
+from tests.cameras import Bench, FakeCamera, NoCamera
+from tests.clips import square_rig, video
+from tests.people import two_camera_rig
+
+from egorear.errors import UserError
+from egorear.tracking import capture, live_source
+from egorear.tracking.live_source import Cameras, Playback, open_live_source
+from egorear.tracking.sources import open_source
+
+MONO, RIG = square_rig(), two_camera_rig()
+SIZE = (160, 120)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(capture, "RETRY_S", 0.05)
+    monkeypatch.setattr(capture, "LONGEST_READ_S", 0.2)
+    monkeypatch.setattr(live_source, "LOST_S", 0.2)
+
+
+def mono(bench, **more):
+    return Cameras({"front": "0"}, MONO, opens=bench, **more)
+
+
+def stereo(bench):
+    return Cameras({"front_left": "0", "front_right": "1"}, RIG, opens=bench)
+
+
+def test_whoever_is_slow_gets_the_newest_image_and_the_others_are_counted():
+    camera = FakeCamera(period=0.002)
+    source = mono(Bench(d0=[camera]), fps=25.0)
+    numbers, moments = [], iter(source)
+    for _ in range(5):
+        newest = camera.count
+        numbers.append(int(next(moments).images["front"][0, 0, 0]))
+        assert numbers[-1] >= newest - 1  # nothing that waited in a queue
+        time.sleep(0.05)
+    source.close()
+    assert camera.released
+    assert all(b > a + 1 for a, b in pairwise(numbers))
+    assert source.dropped >= numbers[-1] - 5
+
+
+def test_the_image_that_a_camera_was_opened_with_is_not_given_late():
+    source = mono(Bench(d0=[FakeCamera()]))
+    opened = time.monotonic()
+    time.sleep(0.1)
+    assert next(iter(source)).arrived > opened + 0.1
+    source.close()
+
+
+def test_cameras_are_asked_for_the_rigs_size_and_the_rate():
+    bench = Bench(d0=[FakeCamera()])
+    mono(bench, fps=25.0).close()
+    assert bench.asked == [("0", (1024, 1024), 25.0)]
+
+
+def test_colours_are_rgb():
+    class Red(FakeCamera):
+        def read(self):
+            found, image = super().read()
+            image[:] = (0, 0, 255)
+            return found, image
+
+    source = mono(Bench(d0=[Red()]))
+    assert next(iter(source)).images["front"][0, 0].tolist() == [255, 0, 0]
+    source.close()
+
+
+def test_images_of_one_moment_belong_together():
+    source = stereo(Bench(d0=[FakeCamera(SIZE, 0.03)], d1=[FakeCamera(SIZE, 0.03)]))
+    moments = list(islice(source, 12))
+    source.close()
+    whole = [moment for moment in moments if all(image is not None for image in moment.images.values())]
+    assert len(whole) >= 9  # of 12: a busy machine may lose some
+    timestamps = [moment.timestamp for moment in moments]
+    # Each camera's images once: were they not awaited, there would be two moments for each pair.
+    assert np.median(np.diff(timestamps)) > 0.02
+    assert [moment.name for moment in moments[:2]] == ["000000", "000001"]
+
+
+def test_a_camera_that_dies_is_none_and_comes_back():
+    dying, again = FakeCamera(SIZE, images=10), FakeCamera(SIZE)
+    bench = Bench(d0=[FakeCamera(SIZE)], d1=[dying, NoCamera(), again])
+    source = stereo(bench)
+    states, began = [], time.monotonic()
+    for moment in source:
+        state = moment.images["front_right"] is not None
+        if not states or states[-1] != state:
+            states.append(state)
+        if states == [True, False, True] or time.monotonic() - began > 10:
+            break
+    source.close()
+    assert states == [True, False, True]
+    assert source.losses == {"front_left": 0, "front_right": 1}
+    assert dying.released
+    assert again.released
+
+
+def test_a_camera_that_opencv_fails_on_is_lost_too():
+    class Failing(FakeCamera):
+        def read(self):
+            if self.count == 3:
+                raise cv2.error("select() timeout")
+            return super().read()
+
+    source = stereo(Bench(d0=[FakeCamera(SIZE)], d1=[Failing(SIZE), NoCamera()]))
+    assert any(moment.images["front_right"] is None for moment in islice(source, 40))
+    source.close()
+
+
+def test_a_camera_that_hangs_does_not_hold_the_others():
+    class Hanging(FakeCamera):
+        def read(self):
+            if self.count == 3:
+                time.sleep(3.0)
+            return super().read()
+
+    source = stereo(Bench(d0=[FakeCamera(SIZE)], d1=[Hanging(SIZE)]))
+    began = time.monotonic()
+    for moment in source:
+        if moment.images["front_right"] is None:
+            break
+    assert time.monotonic() - began < 2.5
+    source.close()
+
+
+def test_when_all_cameras_are_lost_nobody_sees():
+    source = mono(Bench(d0=[FakeCamera(images=3), NoCamera()]))
+    began = time.monotonic()
+    assert next(moment for moment in source if moment.images["front"] is None)
+    assert time.monotonic() - began < 5
+    source.close()
+
+
+def test_one_of_two_cameras_is_enough_and_is_told():
+    source = stereo(Bench(d0=[FakeCamera(SIZE)], d1=[NoCamera()]))
+    (remark,) = source.remarks
+    assert remark.startswith("front_right=1 gives no images")
+    assert next(iter(source)).images["front_right"] is None
+    source.close()
+
+
+def test_no_camera_at_all():
+    with pytest.raises(UserError, match="no camera gives images: front_left=0, front_right=1"):
+        stereo(Bench(d0=[NoCamera()], d1=[NoCamera()]))
+
+
+def test_a_camera_of_another_shape_is_refused_and_released():
+    camera = FakeCamera((64, 48))
+    with pytest.raises(UserError, match=r"'front' gives images of 64x48 .* 1024x1024"):
+        mono(Bench(d0=[camera]))
+    assert camera.released
+
+
+@pytest.fixture
+def recording(tmp_path):
+    (tmp_path / "front").mkdir()
+    for number, image in enumerate(video(12)):
+        cv2.imwrite(str(tmp_path / "front" / f"{number:02d}.png"), image)
+    return tmp_path
+
+
+def test_a_recording_takes_as_long_as_it_took(recording):
+    source = Playback(open_source([str(recording)], MONO, fps=40.0))
+    began = time.monotonic()
+    moments = []
+    for moment in source:
+        assert moment.arrived - began >= moment.timestamp
+        moments.append(moment)
+    assert 11 / 40 <= time.monotonic() - began < 5
+    assert len(moments) + source.dropped == 12
+    assert moments[-1].name == "11"
+    last = cv2.imread(str(recording / "front" / "11.png"))[..., ::-1]
+    np.testing.assert_array_equal(moments[-1].images["front"], last)
+
+
+def test_what_is_not_taken_in_time_is_dropped(recording):
+    source = Playback(open_source([str(recording)], MONO, fps=100.0))
+    moments = []
+    for moment in source:
+        moments.append(moment.name)
+        time.sleep(0.05)
+    assert moments[-1] == "11"
+    assert source.dropped == 12 - len(moments) > 3
+
+
+def test_a_recording_that_turns_out_damaged_tells_it_at_the_end(recording):
+    (recording / "front" / "05.png").write_bytes(b"no image")
+    source = Playback(open_source([str(recording)], MONO, fps=100.0))
+    with pytest.raises(UserError, match=r"05\.png"):
+        list(source)
+
+
+def test_a_recording_that_is_left_early_ends(recording):
+    source = Playback(open_source([str(recording)], MONO, fps=1.0))
+    moments = iter(source)
+    next(moments)
+    source.close()
+    began = time.monotonic()
+    assert list(moments) == []
+    assert time.monotonic() - began < 0.5
+
+
+@pytest.mark.parametrize(
+    ("sources", "sentence"),
+    [
+        (["front_left=camera:0", "front_right=r.mp4"], "mixed"),
+        (["front_left=camera:a", "front_right=camera:1"], "must have a number after 'camera:'"),
+        (["front_left=camera:0"], "'front_right' of rig 'visor'"),
+        (["left=camera:0", "front_right=camera:1"], "'left' in 'left=camera:0' is no view"),
+    ],
+)
+def test_wrong_sources(sources, sentence):
+    with pytest.raises(UserError, match=sentence):
+        open_live_source(sources, RIG)
+
+
+def test_cameras_by_number_and_path(monkeypatch):
+    bench = Bench(d0=[FakeCamera(SIZE)], **{"d/dev/video7": [FakeCamera(SIZE)]})
+    monkeypatch.setattr(live_source, "open_device", bench)
+    source = open_live_source(["front_left=camera:0", "front_right=/dev/video7"], replace(RIG, name="other"))
+    assert sorted(device for device, _, _ in bench.asked) == ["/dev/video7", "0"]
+    source.close()
