@@ -33,8 +33,8 @@ class StreamReport:
         return {
             "delay": self.delay,
             "hop": self.hop,
-            "latency_ms": _median_and_p95(latency),
-            "computing_ms": _median_and_p95(self.computed),
+            "latency_ms": median_and_p95(latency),
+            "computing_ms": median_and_p95(self.computed),
         }
 
     def text(self) -> str:
@@ -113,7 +113,7 @@ def _gathered(tracker: "ClipTracker", source: "Source", rows: "Iterator[tuple[st
     )
 
 
-def _median_and_p95(seconds: Sequence[float]) -> dict[str, float]:
+def median_and_p95(seconds: Sequence[float]) -> dict[str, float]:
     """In ms; of the values, the smallest that at least 95 % do not exceed."""
     ordered = sorted(seconds)
     return {
