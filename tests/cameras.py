@@ -10,8 +10,6 @@ class FakeCamera:
     """Gives an image every `period` seconds, whose number stands in all its pixels; so many of them (None: no end),
     after which it is lost."""
 
-    opened = 0
-
     def __init__(self, size=(64, 64), period=0.005, images=None):
         self.size, self.period, self.left = size, period, images
         self.count = 0
@@ -41,7 +39,7 @@ class NoCamera(FakeCamera):
 class Bench:
     """Opens prepared cameras: for each device a list, one for each time it is opened, the last one again and again."""
 
-    def __init__(self, **devices):
+    def __init__(self, devices):
         self.devices = {name: list(cameras) for name, cameras in devices.items()}
         self.asked = []
         self.all = [camera for cameras in self.devices.values() for camera in cameras]
@@ -50,5 +48,5 @@ class Bench:
     def __call__(self, device, size, fps):
         with self.lock:
             self.asked.append((device, size, fps))
-            cameras = self.devices[f"d{device}"]
+            cameras = self.devices[device]
             return cameras.pop(0) if len(cameras) > 1 else cameras[0]

@@ -86,7 +86,7 @@ def bench(monkeypatch):
     monkeypatch.setattr(live_source, "LOST_S", 0.2)
 
     def place(left, right):
-        monkeypatch.setattr(live_source, "open_device", Bench(d0=left, **{"d/dev/video7": right}))
+        monkeypatch.setattr(live_source, "open_device", Bench({"camera:0": left, "/dev/video7": right}))
 
     return place
 
@@ -182,7 +182,7 @@ def test_all_cameras_die(root, bench, capsys):
 def test_no_camera_is_there(root, bench, capsys):
     bench([NoCamera()], [NoCamera()])
     sentence = refused(capsys, *CAMERAS, "--rig", root / "rig.json", "--weights", root / "tiny")
-    assert sentence == "egorear live: error: no camera gives images: front_left=0, front_right=/dev/video7"
+    assert sentence == "egorear live: error: no camera gives images: front_left=camera:0, front_right=/dev/video7"
 
 
 def test_ctrl_c_is_the_usual_end(root, bench, tmp_path, capsys):

@@ -37,7 +37,7 @@ def stereo(bench):
 
 def test_whoever_is_slow_gets_the_newest_image_and_the_others_are_counted():
     camera = FakeCamera(period=0.002)
-    source = mono(Bench(d0=[camera]), fps=25.0)
+    source = mono(Bench({"0": [camera]}), fps=25.0)
     numbers, moments = [], iter(source)
     for _ in range(5):
         newest = camera.count
@@ -51,7 +51,7 @@ def test_whoever_is_slow_gets_the_newest_image_and_the_others_are_counted():
 
 
 def test_the_image_that_a_camera_was_opened_with_is_not_given_late():
-    source = mono(Bench(d0=[FakeCamera()]))
+    source = mono(Bench({"0": [FakeCamera()]}))
     opened = time.monotonic()
     time.sleep(0.1)
     assert next(iter(source)).arrived > opened + 0.1
@@ -59,7 +59,7 @@ def test_the_image_that_a_camera_was_opened_with_is_not_given_late():
 
 
 def test_cameras_are_asked_for_the_rigs_size_and_the_rate():
-    bench = Bench(d0=[FakeCamera()])
+    bench = Bench({"0": [FakeCamera()]})
     mono(bench, fps=25.0).close()
     assert bench.asked == [("0", (1024, 1024), 25.0)]
 
@@ -71,13 +71,13 @@ def test_colours_are_rgb():
             image[:] = (0, 0, 255)
             return found, image
 
-    source = mono(Bench(d0=[Red()]))
+    source = mono(Bench({"0": [Red()]}))
     assert next(iter(source)).images["front"][0, 0].tolist() == [255, 0, 0]
     source.close()
 
 
 def test_images_of_one_moment_belong_together():
-    source = stereo(Bench(d0=[FakeCamera(SIZE, 0.03)], d1=[FakeCamera(SIZE, 0.03)]))
+    source = stereo(Bench({"0": [FakeCamera(SIZE, 0.03)], "1": [FakeCamera(SIZE, 0.03)]}))
     moments = list(islice(source, 12))
     source.close()
     whole = [moment for moment in moments if all(image is not None for image in moment.images.values())]
@@ -90,7 +90,7 @@ def test_images_of_one_moment_belong_together():
 
 def test_a_camera_that_dies_is_none_and_comes_back():
     dying, again = FakeCamera(SIZE, images=10), FakeCamera(SIZE)
-    bench = Bench(d0=[FakeCamera(SIZE)], d1=[dying, NoCamera(), again])
+    bench = Bench({"0": [FakeCamera(SIZE)], "1": [dying, NoCamera(), again]})
     source = stereo(bench)
     states, began = [], time.monotonic()
     for moment in source:
@@ -113,7 +113,7 @@ def test_a_camera_that_opencv_fails_on_is_lost_too():
                 raise cv2.error("select() timeout")
             return super().read()
 
-    source = stereo(Bench(d0=[FakeCamera(SIZE)], d1=[Failing(SIZE), NoCamera()]))
+    source = stereo(Bench({"0": [FakeCamera(SIZE)], "1": [Failing(SIZE), NoCamera()]}))
     assert any(moment.images["front_right"] is None for moment in islice(source, 40))
     source.close()
 
@@ -125,7 +125,7 @@ def test_a_camera_that_hangs_does_not_hold_the_others():
                 time.sleep(3.0)
             return super().read()
 
-    source = stereo(Bench(d0=[FakeCamera(SIZE)], d1=[Hanging(SIZE)]))
+    source = stereo(Bench({"0": [FakeCamera(SIZE)], "1": [Hanging(SIZE)]}))
     began = time.monotonic()
     for moment in source:
         if moment.images["front_right"] is None:
@@ -135,7 +135,7 @@ def test_a_camera_that_hangs_does_not_hold_the_others():
 
 
 def test_when_all_cameras_are_lost_nobody_sees():
-    source = mono(Bench(d0=[FakeCamera(images=3), NoCamera()]))
+    source = mono(Bench({"0": [FakeCamera(images=3), NoCamera()]}))
     began = time.monotonic()
     assert next(moment for moment in source if moment.images["front"] is None)
     assert time.monotonic() - began < 5
@@ -143,7 +143,7 @@ def test_when_all_cameras_are_lost_nobody_sees():
 
 
 def test_one_of_two_cameras_is_enough_and_is_told():
-    source = stereo(Bench(d0=[FakeCamera(SIZE)], d1=[NoCamera()]))
+    source = stereo(Bench({"0": [FakeCamera(SIZE)], "1": [NoCamera()]}))
     (remark,) = source.remarks
     assert remark.startswith("front_right=1 gives no images")
     assert next(iter(source)).images["front_right"] is None
@@ -152,14 +152,29 @@ def test_one_of_two_cameras_is_enough_and_is_told():
 
 def test_no_camera_at_all():
     with pytest.raises(UserError, match="no camera gives images: front_left=0, front_right=1"):
-        stereo(Bench(d0=[NoCamera()], d1=[NoCamera()]))
+        stereo(Bench({"0": [NoCamera()], "1": [NoCamera()]}))
 
 
 def test_a_camera_of_another_shape_is_refused_and_released():
     camera = FakeCamera((64, 48))
     with pytest.raises(UserError, match=r"'front' gives images of 64x48 .* 1024x1024"):
-        mono(Bench(d0=[camera]))
+        mono(Bench({"0": [camera]}))
     assert camera.released
+
+
+def test_opencv_itself(tmp_path):
+    """A video stands for the camera: where it ends, the camera is lost and opened again."""
+    writer = cv2.VideoWriter(str(tmp_path / "v.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 25.0, (64, 64))
+    for image in video(5, 64):
+        writer.write(image)
+    writer.release()
+    source = Cameras({"front": str(tmp_path / "v.mp4")}, MONO)
+    assert next(iter(source)).images["front"].shape == (64, 64, 3)
+    began = time.monotonic()
+    while not source.losses["front"] > 1 and time.monotonic() - began < 10:
+        time.sleep(0.01)
+    source.close()
+    assert source.losses["front"] > 1
 
 
 @pytest.fixture
@@ -226,8 +241,8 @@ def test_wrong_sources(sources, sentence):
 
 
 def test_cameras_by_number_and_path(monkeypatch):
-    bench = Bench(d0=[FakeCamera(SIZE)], **{"d/dev/video7": [FakeCamera(SIZE)]})
+    bench = Bench({"camera:0": [FakeCamera(SIZE)], "/dev/video7": [FakeCamera(SIZE)]})
     monkeypatch.setattr(live_source, "open_device", bench)
     source = open_live_source(["front_left=camera:0", "front_right=/dev/video7"], replace(RIG, name="other"))
-    assert sorted(device for device, _, _ in bench.asked) == ["/dev/video7", "0"]
+    assert sorted(device for device, _, _ in bench.asked) == ["/dev/video7", "camera:0"]
     source.close()

@@ -61,16 +61,17 @@ def run(args: argparse.Namespace) -> int:
     from egorear.tracking.opening import open_tracker
     from egorear.tracking.smoothing import OneEuroFilter
 
-    rig = read_rig(args.rig)
-    tracker = open_tracker(args.weights, args.device)
-    output = None if args.osc is None else _open_output(args.osc, args.protocol, tracker.skeleton)
-    source = open_live_source(args.sources, rig, args.fps)
-    session = Session(source, output, None if args.raw else OneEuroFilter(), keeps=args.out is not None)
+    source = open_live_source(args.sources, read_rig(args.rig), args.fps)
+    output = None
     try:
+        tracker = open_tracker(args.weights, args.device)
+        if args.osc is not None:
+            output = _open_output(args.osc, args.protocol, tracker.skeleton)
         live = LiveTracker(tracker, source.rig, source.example())
         source.remarks += live.remarks
         for remark in source.remarks:
             _tell(f"note: {remark}")
+        session = Session(source, output, None if args.raw else OneEuroFilter(), keeps=args.out is not None)
         with suppress(KeyboardInterrupt):  # what follows is the end of every live run
             session.run(live, args.seconds, args.show_latency)
     finally:

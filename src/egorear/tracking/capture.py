@@ -117,8 +117,9 @@ class Capture(threading.Thread):
 
 
 def open_device(device: str, size: tuple[int, int], fps: float | None) -> Device:
-    """A camera by number or path, asked for images of that (width, height) and rate; it gives what it can."""
-    capture = cv2.VideoCapture(int(device) if device.isdecimal() else device)
+    """A camera, "camera:0" or a path, asked for images of that (width, height) and rate; it gives what it can."""
+    number = device.removeprefix("camera:")
+    capture = cv2.VideoCapture(int(number) if number.isdecimal() else device)
     for name, value in (
         (cv2.CAP_PROP_FRAME_WIDTH, size[0]),
         (cv2.CAP_PROP_FRAME_HEIGHT, size[1]),

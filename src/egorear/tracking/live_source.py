@@ -58,8 +58,8 @@ class LiveSource(Protocol):
 class Cameras:
     """Cameras, each read by a thread of its own (`capture.py`).
 
-    devices: number or path of each view's camera. opens: as `capture.open_device`. A camera that is not there, or gets
-    lost, is None in the moments and opened again.
+    devices: "camera:0", or a path, of each view's camera. opens: as `capture.open_device`. A camera that is not there,
+    or gets lost, is None in the moments and opened again.
 
     Raises:
         UserError: no camera gives an image, or one has another aspect ratio than the rig says.
@@ -201,9 +201,10 @@ def open_live_source(sources: Sequence[str], rig: Rig, fps: float | None = None)
         return Playback(open_source(sources, rig, fps=fps))
     if not all(live):
         raise UserError("the sources are cameras and recordings mixed, but must all be of one kind")
-    devices = {view: str(path).removeprefix("camera:") for view, path in sources_by_view(sources, rig).items()}
-    if wrong := [view for view, device in devices.items() if not device.startswith("/") and not device.isdecimal()]:
-        raise UserError(f"'{wrong[0]}=camera:{devices[wrong[0]]}' must have a number after 'camera:', as in camera:0")
+    devices = {view: str(path) for view, path in sources_by_view(sources, rig).items()}
+    for view, device in devices.items():
+        if not device.startswith("/") and not device.removeprefix("camera:").isdecimal():
+            raise UserError(f"'{view}={device}' must have a number after 'camera:', as in camera:0")
     return Cameras(devices, rig, fps)
 
 
