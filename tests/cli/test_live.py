@@ -1,5 +1,6 @@
 """`egorear live` through its front door, to a receiver at the other end of a real socket."""
 
+import gc
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import signal
 import socket
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import cv2
@@ -19,10 +21,13 @@ from tests.cameras import Bench, FakeCamera, NoCamera
 from tests.clips import CAUSAL, MOTION_ONLY, save_clip_network, square_rig, video
 from tests.people import pictures, save_tiny, two_camera_rig
 
+from egorear.cli.live import Session
 from egorear.cli.main import main
 from egorear.outputs import osc
 from egorear.poses import Poses
 from egorear.tracking import PoseTracker, capture, live_source
+from egorear.tracking.live import LivePose
+from egorear.tracking.live_source import Moment
 from egorear.tracking.smoothing import OneEuroFilter
 
 RIG, SIZE = two_camera_rig(), (160, 120)
@@ -143,6 +148,33 @@ def test_an_avatar_by_a_network_that_looks_along_time(root, receiver, capsys):
     assert len(receiver.of("/VMC/Ext/OK")) == result["frames"] > 0
     assert {name for name, *_ in bones} == set(osc.UNITY_BONES.values()) - {"Head"}  # its 15 joints have no head
     assert np.isfinite([values for _, *values in bones]).all()
+
+
+class Stage:
+    """A source of black images, and a tracker that sees a pose in each; of the images only who holds them knows."""
+
+    def __init__(self, moments):
+        self.moments, self.images = moments, []
+        self.dropped, self.losses, self.remarks = 0, {}, []
+
+    def __iter__(self):
+        for number in range(self.moments):
+            image = np.zeros((8, 8, 3), np.uint8)
+            self.images.append(weakref.ref(image))
+            yield Moment(str(number), {"front": image}, number / 30, time.monotonic())
+            del image
+
+    def push(self, images):
+        return LivePose(torch.zeros(16, 3), torch.ones(16))
+
+
+def test_a_run_without_an_end_keeps_no_images():
+    stage = Stage(50)
+    session = Session(stage, None, OneEuroFilter(), keeps=True)
+    session.run(stage)
+    gc.collect()
+    assert len(session.kept) == 50
+    assert not [image for image in stage.images if image() is not None]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

@@ -88,15 +88,15 @@ def run(args: argparse.Namespace) -> int:
 class Session:
     """A live run, and what is told of it at the end.
 
-    keeps: whether the poses are. kept: them, with their moments. blind: moments without a pose, because no camera saw
-    (every few seconds one). latency, computing: seconds, of each pose: from the arrival of its images until it was
-    sent, and the part of it that did not wait for the pose before.
+    keeps: whether the poses are. kept: them, with their names and timestamps. blind: moments without a pose, because no
+    camera saw (every few seconds one). latency, computing: seconds, of each pose: from the arrival of its images until
+    it was sent, and the part of it that did not wait for the pose before.
     """
 
     def __init__(
         self, source: "LiveSource", output: "OscOutput | None", smooth: "OneEuroFilter | None", keeps: bool = False
     ) -> None:
-        self.kept: list[tuple[Moment, LivePose]] = []
+        self.kept: list[tuple[str, float, LivePose]] = []
         self.blind = 0
         self.latency, self.computing = array("d"), array("d")
         self.source = source
@@ -148,7 +148,7 @@ class Session:
         self.latency.append(now - moment.arrived)
         self.computing.append(now - started)
         if self._keeps:
-            self.kept.append((moment, pose))
+            self.kept.append((moment.name, moment.timestamp, pose))  # not the images: they would fill the memory
 
 
 def _open_output(address: str, protocol: "Protocol", skeleton: "Skeleton") -> "OscOutput":
@@ -165,12 +165,12 @@ def _save(session: Session, folder: Path, joint_names: tuple[str, ...], model_id
 
     from egorear.poses import Poses
 
-    moments, poses = zip(*session.kept, strict=True)
+    names, timestamps, poses = zip(*session.kept, strict=True)
     Poses(
         joints=torch.stack([pose.joints for pose in poses]).numpy(),
         confidence=torch.stack([pose.confidence for pose in poses]).numpy(),
-        frame_names=[moment.name for moment in moments],
-        timestamps=np.array([moment.timestamp for moment in moments], np.float64),
+        frame_names=list(names),
+        timestamps=np.array(timestamps, np.float64),
         rig_hash=session.source.rig.hash(),
         model_id=model_id,
         joint_names=joint_names,
