@@ -1,6 +1,10 @@
 """What a receiver on the other end of a real UDP socket gets."""
 
 import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -109,6 +113,30 @@ def test_joints_arrive_as_they_were_sent(receiver):
     )
     assert len(sizes) == 2
     assert sender.unsent == 0
+
+
+def test_the_example_of_a_receiver(receiver):
+    port = receiver.getsockname()[1]
+    receiver.close()
+    example = Path(__file__).parents[2] / "examples" / "receive_live.py"
+    with subprocess.Popen([sys.executable, str(example), str(port)], stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        timer = threading.Timer(30, program.kill)
+        timer.start()
+        got = threading.Event()
+
+        def send():
+            while not got.wait(0.05):  # until the program has begun to listen
+                sender = OscOutput(f"127.0.0.1:{port}", "joints", EGO4VIEW)
+                sender.send(JOINTS, CONFIDENCE, 3, 0.1)
+                sender.close()
+
+        threading.Thread(target=send, daemon=True).start()
+        first = program.stdout.readline()
+        got.set()
+        timer.cancel()
+        program.kill()
+    assert first == "3 0.100 s LeftHand -0.28 -0.15 +0.55 m, confidence 0.40\n"
 
 
 def test_names_come_again_for_those_who_begin_to_listen_later(receiver, monkeypatch):
