@@ -52,17 +52,41 @@ def draw_views(
     """
     tiles = []
     for index, view in enumerate(rig.views):
-        camera = rig.cameras[view]
-        width = round(tile * camera.width / camera.height)
-        picture = _resized(images[view], width, tile)
-        camera, T = camera.resized(width, tile), rig.T_camera_device[index].float().cpu()
-        if truth is not None:
-            _draw_pose(picture, camera, T, truth.cpu(), skeleton, is_truth=True)
-        _draw_pose(picture, camera, T, predicted.cpu(), skeleton)
+        T = rig.T_camera_device[index]
+        picture = draw_view(images[view], rig.cameras[view], T, predicted, truth, skeleton, tile)
         _label(picture, view.replace("_", " "))
         tiles.append(picture)
     sheet = grid(tiles, columns=math.ceil(math.sqrt(len(tiles))))
     return np.concatenate((_legend(sheet.shape[1], title, truth is not None), sheet))
+
+
+def draw_view(
+    image: UInt8[np.ndarray, "_ _ 3"],
+    camera: Camera,
+    T_camera_device: Float[Tensor, "4 4"],
+    predicted: Float[Tensor, "J 3"],
+    truth: Float[Tensor, "J 3"] | None = None,
+    skeleton: Skeleton = EGO4VIEW,
+    tile: int = 480,
+) -> Picture:
+    """One view as in `draw_views`, without its name: a new picture `tile` pixels high."""
+    width = round(tile * camera.width / camera.height)
+    picture = _resized(image, width, tile)
+    camera, T = camera.resized(width, tile), T_camera_device.float().cpu()
+    if truth is not None:
+        _draw_pose(picture, camera, T, truth.cpu(), skeleton, is_truth=True)
+    _draw_pose(picture, camera, T, predicted.cpu(), skeleton)
+    return picture
+
+
+def bone_curves(
+    camera: Camera, T_camera_device: Float[Tensor, "4 4"], joints: Float[Tensor, "J 3"], skeleton: Skeleton
+) -> tuple[Float[Tensor, "bones points 2"], Bool[Tensor, "bones points"]]:
+    """Where a camera sees `POINTS_PER_BONE` points along each of the skeleton's bones (pixels), and whether it can."""
+    seen = joints @ T_camera_device[:3, :3].T + T_camera_device[:3, 3]
+    ends = torch.tensor(skeleton.bones)
+    start, end = seen[ends[:, 0], None], seen[ends[:, 1], None]
+    return camera.project(start + torch.linspace(0, 1, POINTS_PER_BONE)[:, None] * (end - start))
 
 
 def grid(pictures: list[UInt8[np.ndarray, "_ _ 3"]], columns: int, gap: int = 4) -> Picture:
@@ -87,16 +111,13 @@ def _draw_pose(
     is_truth: bool = False,
 ) -> None:
     """Bones, then (for a prediction) joints, in place. What the lens cannot see is left out."""
-    seen = joints @ T_camera_device[:3, :3].T + T_camera_device[:3, 3]
     unit = camera.height / 480
     thick, thin = max(1, round(3.2 * unit)), max(1, round(1.6 * unit))
-    along = torch.linspace(0, 1, POINTS_PER_BONE)[:, None]
     curves = []
-    for bone in skeleton.bones:
-        start, end = seen[bone[0]], seen[bone[1]]
-        color = TRUTH if is_truth else SIDES[side_of_bone(skeleton, bone)]
-        pixels, valid = camera.project(start + along * (end - start))
-        curves.append((pixels.numpy(), valid.numpy(), color))
+    for bone, pixels, valid in zip(
+        skeleton.bones, *bone_curves(camera, T_camera_device, joints, skeleton), strict=True
+    ):
+        curves.append((pixels.numpy(), valid.numpy(), TRUTH if is_truth else SIDES[side_of_bone(skeleton, bone)]))
     # All dark rims first, so that no bone's rim cuts another bone.
     for pixels, valid, _ in curves:
         _polyline(picture, pixels, valid, INK, (thin if is_truth else thick) + max(2, round(2 * unit)))
@@ -104,7 +125,7 @@ def _draw_pose(
         _polyline(picture, pixels, valid, color, thin if is_truth else thick)
     if is_truth:
         return
-    pixels, valid = camera.project(seen)
+    pixels, valid = camera.project(joints @ T_camera_device[:3, :3].T + T_camera_device[:3, 3])
     for joint in torch.nonzero(valid).flatten().tolist():
         center = _fixed(pixels[joint].numpy())
         for radius, color in ((6.0, INK), (5.0, PAPER), (3.4, SIDES[side_of(skeleton, joint)])):

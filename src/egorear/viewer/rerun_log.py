@@ -1,0 +1,169 @@
+"""A recording for the Rerun viewer: written to a file, or sent to the viewer that it starts.
+
+Rerun knows no fisheye, so that the poses in the pictures are projected here, by our own cameras (rerun issue 2315).
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import rerun as rr  # pyright: ignore[reportMissingImports]
+import rerun.blueprint as rrb  # pyright: ignore[reportMissingImports]
+import torch
+from jaxtyping import Float
+
+from egorear.errors import UserError
+from egorear.files import atomic_write
+from egorear.geometry.cameras import Camera
+from egorear.geometry.rig import Rig
+from egorear.geometry.transforms import invert_rigid
+from egorear.viewer.overlay import SIDES, TRUTH, bone_curves, side_of, side_of_bone
+from egorear.viewer.scene import Images, Picture, Pictures, Scene, lens_outline, within_budget
+
+APPLICATION = "egorear"
+TILE_PX = 480
+JPEG_QUALITY = 85
+LENS_M, BONE_M, JOINT_M = 0.09, 0.011, 0.018
+LENS_COLOR = (185, 167, 255)
+AXIS_COLORS = ((255, 107, 107), (105, 219, 124), (116, 169, 255))
+
+
+def write_rerun(
+    path: str | Path | None,
+    scene: Scene,
+    title: str,
+    picture_bytes: int = 0,
+    progress: Callable[[Pictures], Iterable[Picture]] = iter,
+) -> list[int]:
+    """Writes a recording (.rrd) atomically, or without a path shows it in the viewer; returns the frames that have
+    pictures.
+
+    picture_bytes: to be spent on pictures at most. progress: wraps the pictures while they are read.
+
+    Raises:
+        UserError: the file cannot be written, a picture cannot be read, or the viewer does not start.
+    """
+    pictures = {}
+    if scene.pictures is not None and scene.rig is not None and picture_bytes:
+        pictures = within_budget(progress(scene.pictures), lambda _, images: _jpegs(scene.rig, images), picture_bytes)
+    stream = rr.RecordingStream(APPLICATION)
+    if path is None:
+        try:
+            stream.spawn()
+        except RuntimeError as error:
+            raise UserError(f"Rerun's viewer does not start: {error}".splitlines()[0]) from error
+        _log(stream, scene, title, pictures)
+        stream.flush()
+    else:
+        with atomic_write(path) as temporary:
+            stream.save(temporary)
+            _log(stream, scene, title, pictures)
+            stream.disconnect()
+    return list(pictures)
+
+
+def _log(stream: rr.RecordingStream, scene: Scene, title: str, pictures: dict[int, Any]) -> None:
+    stream.send_recording_name(title)
+    stream.send_blueprint(_blueprint(scene, bool(pictures)))
+    stream.log("device", rr.ViewCoordinates.RBD, static=True)  # x right, y back, z down
+    axes = rr.Arrows3D(vectors=0.2 * np.eye(3), colors=AXIS_COLORS, labels=["x right", "y back", "z down"])
+    stream.log("device/axes", axes, static=True)
+    shown = None
+    for frame, timestamp in enumerate(scene.poses.timestamps):
+        stream.set_time("frame", sequence=frame)
+        stream.set_time("time", duration=float(timestamp))
+        stream.log("name", rr.TextDocument(scene.poses.frame_names[frame]))
+        _log_poses(stream, scene, frame)
+        if (rig := scene.rigs[frame]) is not None:
+            if rig is not shown:
+                _log_cameras(stream, rig)
+                shown = rig
+            _log_views(stream, scene, frame, rig, pictures.get(frame, {}))
+
+
+def _log_poses(stream: rr.RecordingStream, scene: Scene, frame: int) -> None:
+    """Both poses in space; confidence and error as curves over time."""
+    skeleton, poses = scene.skeleton, scene.poses
+    colors = [SIDES[side_of(skeleton, joint)] for joint in range(len(skeleton))]
+    bones = [SIDES[side_of_bone(skeleton, bone)] for bone in skeleton.bones]
+    joints = poses.joints[frame]
+    stream.log("device/pose/joints", rr.Points3D(joints, colors=colors, radii=JOINT_M, labels=poses.joint_names,
+                                                 show_labels=False))  # fmt: skip
+    ends = np.array(skeleton.bones)
+    stream.log("device/pose/bones", rr.LineStrips3D(joints[ends], colors=bones, radii=BONE_M))
+    stream.log("curves/mean_confidence", rr.Scalars(float(poses.confidence[frame].mean())))
+    if scene.truth is None or scene.errors_mm is None:
+        return
+    truth, errors = scene.truth[frame], scene.errors_mm[frame]
+    strips = truth[ends]
+    stream.log(
+        "device/truth", rr.LineStrips3D(strips[np.isfinite(strips).all((1, 2))], colors=[TRUTH], radii=BONE_M / 3)
+    )
+    if np.isfinite(errors).any():
+        stream.log("curves/mean_error_mm", rr.Scalars(float(np.nanmean(errors))))
+
+
+def _log_cameras(stream: rr.RecordingStream, rig: Rig) -> None:
+    """What each lens sees: rays around it, 9 cm long, and its axis."""
+    T_device_camera = invert_rigid(rig.T_camera_device.double().cpu()).numpy()
+    for view, T in zip(rig.views, T_device_camera, strict=True):
+        rim = LENS_M * lens_outline(rig, view)
+        strips = [np.concatenate((rim, rim[:1])), np.array([[0, 0, 0], [0, 0, 1.6 * LENS_M]])]
+        strips += [np.stack((np.zeros(3), ray)) for ray in rim[::6]]
+        placed = [strip @ T[:3, :3].T + T[:3, 3] for strip in strips]
+        stream.log(f"device/cameras/{view}", rr.LineStrips3D(placed, colors=[LENS_COLOR], radii=0.0015))
+
+
+def _log_views(stream: rr.RecordingStream, scene: Scene, frame: int, rig: Rig, jpegs: dict[str, bytes]) -> None:
+    """The pictures that there are, and in every view the poses as its lens bends them."""
+    for view, camera, T in zip(rig.views, rig.cameras.values(), rig.T_camera_device.float().cpu(), strict=True):
+        if view in jpegs:
+            stream.log(f"views/{view}/picture", rr.EncodedImage(contents=jpegs[view], media_type="image/jpeg"))
+        camera = camera.resized(round(TILE_PX * camera.width / camera.height), TILE_PX)
+        for name, joints in (("pose", scene.poses.joints), ("truth", scene.truth)):
+            if joints is not None:
+                colors = [
+                    TRUTH if name == "truth" else SIDES[side_of_bone(scene.skeleton, b)] for b in scene.skeleton.bones
+                ]
+                strips, places = _strips(camera, T, joints[frame], scene)
+                stream.log(f"views/{view}/{name}", rr.LineStrips2D(strips, colors=[colors[bone] for bone in places],
+                                                                   radii=2.0 if name == "pose" else 1.0))  # fmt: skip
+
+
+def _strips(
+    camera: Camera, T_camera_device: torch.Tensor, joints: Float[np.ndarray, "J 3"], scene: Scene
+) -> tuple[list[np.ndarray], list[int]]:
+    """Curves that a camera sees of the bones, and which bone each is of; one that leaves the view is cut there."""
+    pixels, valid = bone_curves(camera, T_camera_device, torch.from_numpy(joints), scene.skeleton)
+    valid = valid & camera.contains(pixels)
+    strips, places = [], []
+    for bone, (curve, seen) in enumerate(zip(pixels.numpy(), valid.numpy(), strict=True)):
+        cuts = np.flatnonzero(np.diff(seen.astype(np.int8))) + 1
+        parts = [part for part in np.split(np.arange(len(seen)), cuts) if seen[part[0]] and len(part) > 1]
+        strips += [curve[part] + 0.5 for part in parts]  # Rerun counts from the corner of the first pixel
+        places += [bone] * len(parts)
+    return strips, places
+
+
+def _blueprint(scene: Scene, pictured: bool) -> rrb.Blueprint:
+    space = rrb.Spatial3DView(origin="device", name="device frame, m")
+    views = (
+        [] if scene.rig is None else [rrb.Spatial2DView(origin=f"views/{view}", name=view) for view in scene.rig.views]
+    )
+    top = rrb.Horizontal(space, rrb.Grid(*views), column_shares=[3, 2]) if views else space
+    return rrb.Blueprint(
+        rrb.Vertical(top, rrb.TimeSeriesView(origin="curves"), row_shares=[4, 1]), collapse_panels=True
+    )
+
+
+def _jpegs(rig: Rig | None, images: Images) -> dict[str, bytes]:
+    """The views' pictures at the size that the poses are projected to."""
+    jpegs = {}
+    for view, camera in ({} if rig is None else rig.cameras).items():
+        size = round(TILE_PX * camera.width / camera.height), TILE_PX
+        how = cv2.INTER_AREA if images[view].shape[0] > TILE_PX else cv2.INTER_LINEAR
+        picture = cv2.resize(images[view], size, interpolation=how)[..., ::-1]
+        jpegs[view] = cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))[1].tobytes()
+    return jpegs
