@@ -68,16 +68,15 @@ def run(args: argparse.Namespace) -> int:
 
         poses = replace(poses, timestamps=np.arange(len(poses)) / args.fps)
     scene = _scene(poses, args)
-    title = f"{args.poses}: {poses.model_id}"
     budget = round(1e6 * args.pictures_mb)
     if args.out is None or args.out.suffix == ".rrd":
         from egorear.viewer.rerun_log import write_rerun
 
-        pictured = write_rerun(args.out, scene, title, budget, with_progress)
+        pictured = write_rerun(args.out, scene, args.poses, budget, with_progress)
     else:
         from egorear.viewer.html import write_page
 
-        pictured = write_page(args.out, scene, title, budget, with_progress)
+        pictured = write_page(args.out, scene, args.poses, budget, with_progress)
     _tell(args, scene, len(pictured))
     return 0
 

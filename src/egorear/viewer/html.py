@@ -26,7 +26,7 @@ from egorear.viewer.scene import Images, Picture, Pictures, Scene, lens_outline,
 PAGE = Path(__file__).parent / "page"
 SCRIPTS = ("recording.js", "orbit.js", "space.js", "timeline.js", "main.js")
 TILE_PX = 240
-JPEG_QUALITY = 80
+JPEG_QUALITY = 70
 SCHEMA = "egorear-view"
 VERSION = 1
 UNITS = "metres, seconds, device frame: x right, y backward, z down"

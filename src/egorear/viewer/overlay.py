@@ -126,24 +126,25 @@ def _draw_pose(
     if is_truth:
         return
     pixels, valid = camera.project(joints @ T_camera_device[:3, :3].T + T_camera_device[:3, 3])
+    centers = _fixed(pixels.numpy())
     for joint in torch.nonzero(valid).flatten().tolist():
-        center = _fixed(pixels[joint].numpy())
         for radius, color in ((6.0, INK), (5.0, PAPER), (3.4, SIDES[side_of(skeleton, joint)])):
-            cv2.circle(picture, center, round(radius * unit * 2**SHIFT), color, -1, cv2.LINE_AA, SHIFT)
+            cv2.circle(picture, centers[joint], round(radius * unit * 2**SHIFT), color, -1, cv2.LINE_AA, SHIFT)
 
 
 def _polyline(
     picture: Picture, pixels: Float[np.ndarray, "N 2"], valid: Bool[np.ndarray, "N"], color, thickness: int
 ) -> None:
     """The curve through the valid points, broken where they are not."""
-    for start, end, drawn in zip(pixels[:-1], pixels[1:], valid[:-1] & valid[1:], strict=True):
+    points = _fixed(pixels)
+    for start, end, drawn in zip(points[:-1], points[1:], valid[:-1] & valid[1:], strict=True):
         if drawn:
-            cv2.line(picture, _fixed(start), _fixed(end), color, thickness, cv2.LINE_AA, SHIFT)
+            cv2.line(picture, start, end, color, thickness, cv2.LINE_AA, SHIFT)
 
 
-def _fixed(pixel: Float[np.ndarray, "2"]) -> tuple[int, int]:
-    x, y = np.clip(pixel, -1e5, 1e5) * 2**SHIFT
-    return round(float(x)), round(float(y))
+def _fixed(pixels: Float[np.ndarray, "N 2"]) -> list[list[int]]:
+    """In OpenCV's fixed point numbers of `SHIFT` bits."""
+    return np.rint(np.clip(pixels, -1e5, 1e5) * 2**SHIFT).astype(int).tolist()
 
 
 def _resized(image: UInt8[np.ndarray, "_ _ 3"], width: int, height: int) -> Picture:

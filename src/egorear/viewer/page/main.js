@@ -67,13 +67,20 @@ function tell() {
     const off = recording.errors_mm ? recording.errors_mm[frame * joints + joint] : NaN;
     error.textContent = Number.isFinite(off) ? off.toFixed(0) : "-";
   });
-  const pictures = recording.pictures[frame];
-  for (const { view, figure, image } of figures) {
-    figure.hidden = !pictures;
-    if (pictures && image.src !== pictures[view]) image.src = pictures[view];
-  }
-  find("no_picture").hidden = Boolean(pictures) || !figures.length;
+  showPictures(frame);
   find("hint").textContent = state.picked < 0 ? HINT : wordsOf(state.picked);
+}
+
+// Those of the frame, else, dimmed, the last ones before it (the first ones, where there are none before).
+function showPictures(frame) {
+  if (!figures.length) return;
+  const nearest = pictured.findLast((each) => each <= frame) ?? pictured[0];
+  find("pictures").className = nearest === frame ? "" : "old";
+  find("which").textContent = nearest === frame ? "" : `pictures of frame ${nearest + 1}: this one has none in the file`;
+  for (const { view, image } of figures) {
+    const picture = recording.pictures[nearest][view];
+    if (image.src !== picture) image.src = picture;
+  }
 }
 
 function wordsOf(joint) {
@@ -85,7 +92,8 @@ function wordsOf(joint) {
 }
 
 find("title").textContent = recording.title;
-find("about").textContent = `${recording.model_id}   ${recording.frames} frames   rig ${recording.rig_hash}   ${recording.units}`;
+find("about").textContent =
+  [recording.model_id, `${recording.frames} frames`, `rig ${recording.rig_hash}`, recording.units].join("  ·  ");
 find("slider").max = recording.frames - 1;
 find("error_head").hidden = !recording.errors_mm;
 
@@ -98,17 +106,18 @@ const rows = recording.joint_names.map((name) => {
   return { meter, sure, error: make(row, "td", { hidden: !recording.errors_mm }) };
 });
 
-const shown = Object.values(recording.pictures)[0] || {};
-const figures = Object.keys(shown).map((view) => {
+const pictured = Object.keys(recording.pictures).map(Number);
+const figures = Object.keys(recording.pictures[pictured[0]] ?? {}).map((view) => {
   const figure = make(find("pictures"), "figure");
   const image = make(figure, "img", { alt: `${view}, with the pose drawn in` });
   make(figure, "figcaption", { textContent: view.replaceAll("_", " ") });
-  return { view, figure, image };
+  return { view, image };
 });
 
 const entries = [["left", recording.colors.left], ["right", recording.colors.right]];
 if (recording.truth) entries.push(["truth", recording.colors.truth]);
 entries.push(["joints: confidence 0 to 1", `linear-gradient(90deg, ${confidenceColor(0)}, ${confidenceColor(1)})`]);
+entries.push(...AXES.map(({ words, color }) => [words, color]));
 for (const [words, color] of entries) {
   const entry = make(find("legend"), "li");
   make(entry, "i").style.background = color;

@@ -4,17 +4,18 @@ const GRID = 0.5; // metres
 const AXIS = 0.2;
 const LENS = 0.09; // how long the rays of a camera are drawn
 const AXES = [
-  { name: "x right", color: "#ff6b6b", end: [AXIS, 0, 0] },
-  { name: "y back", color: "#69db7c", end: [0, AXIS, 0] },
-  { name: "z down", color: "#74a9ff", end: [0, 0, AXIS] },
+  { name: "x", words: "x: right", color: "#ff6b6b", end: [AXIS, 0, 0] },
+  { name: "y", words: "y: backward", color: "#69db7c", end: [0, AXIS, 0] },
+  { name: "z", words: `z: down (axes ${AXIS} m, floor squares ${GRID} m)`, color: "#74a9ff", end: [0, 0, AXIS] },
 ];
+const ON_TOP = -100; // added to a depth: over everything that has none of it
 
 class Space {
   constructor(canvas, recording) {
     this.canvas = canvas;
     this.recording = recording;
     this.middle = middle(recording);
-    this.orbit = new Orbit(this.middle, 3.1);
+    this.orbit = new Orbit([this.middle[0], this.middle[1], 0.5 * recording.floor_m], 2.1 * Math.max(1, recording.floor_m));
   }
 
   draw(frame, layers, picked) {
@@ -23,7 +24,7 @@ class Space {
     this.strokes = [];
     this.lens = lens;
     if (layers.floor) this.floor();
-    if (layers.cameras) this.cameras(frame);
+    if (layers.cameras) this.cameras(frame, layers.names);
     if (layers.axes) this.axes();
     if (layers.truth) this.pose(frame, this.recording.truth, true);
     this.spots = layers.pose ? this.pose(frame, this.recording.joints, false, picked) : [];
@@ -65,7 +66,7 @@ class Space {
     const at = this.lens(point);
     if (!at) return;
     this.strokes.push({
-      depth: at[2] - 0.05,
+      depth: at[2] + 2 * ON_TOP,
       paint(context, unit) {
         context.font = `${12 * unit}px system-ui, sans-serif`;
         context.fillStyle = color;
@@ -78,13 +79,11 @@ class Space {
     const [x, y] = this.middle.map((value) => Math.round(value / GRID) * GRID);
     const z = this.recording.floor_m;
     for (let step = -3; step <= 3; step++) {
-      const reach = 3 * GRID;
       for (let part = -3; part < 3; part++) {
         const [from, to] = [part * GRID, (part + 1) * GRID];
         this.line([x + step * GRID, y + from, z], [x + step * GRID, y + to, z], "#333947", 0, 1, 9);
         this.line([x + from, y + step * GRID, z], [x + to, y + step * GRID, z], "#333947", 0, 1, 9);
       }
-      if (step === 3) this.text([x + reach, y + reach, z], "0.5 m squares", "#7a8394");
     }
   }
 
@@ -95,7 +94,7 @@ class Space {
     }
   }
 
-  cameras(frame) {
+  cameras(frame, named) {
     const { lenses, rig_of_frame, T_device_camera } = this.recording;
     const rig = rig_of_frame[frame];
     if (rig < 0) return;
@@ -110,7 +109,7 @@ class Space {
         if (number % 6 === 0) this.line(centre, point, "#6f63a8", 0.001);
       });
       this.line(centre, place([0, 0, 1], 1.6 * LENS), "#b9a7ff", 0.004);
-      this.text(place([0, 0, 1], 1.7 * LENS), view.replaceAll("_", " "), "#b9a7ff");
+      if (named) this.text(place([0, 0, 1], 1.7 * LENS), view.replaceAll("_", " "), "#b9a7ff");
     });
   }
 
@@ -131,7 +130,7 @@ class Space {
       const radius = (FOCAL * this.canvas.height * (joint === picked ? 0.032 : 0.02)) / at[2];
       const fill = confidenceColor(recording.confidence[frame * points.length + joint]);
       spots.push({ joint, at });
-      this.strokes.push({ depth: at[2] - 0.03, paint: (context, unit) => disc(context, at, Math.max(3 * unit, radius), fill) });
+      this.strokes.push({ depth: at[2] + ON_TOP, paint: (context, unit) => disc(context, at, Math.max(3 * unit, radius), fill) });
     });
     return spots;
   }
