@@ -30,7 +30,7 @@ byId.speed.value = 1;
 const frames = [];
 const page = {
   document: { getElementById: (id) => byId[id] ?? null, createElement: element },
-  window: { ...element("window"), devicePixelRatio: 2 },
+  window: { ...element("window"), devicePixelRatio: 2, location: { hash: process.argv[3] ?? "" } },
   requestAnimationFrame: (draw) => frames.push(draw),
   atob,
 };
@@ -52,7 +52,9 @@ const seen = () => ({
 
 vm.runInNewContext(between("<script>", "</script>"), page);
 draw();
-const told = { title: byId.title.textContent, about: byId.about.textContent, first: seen() };
+const told = { opened: byId.frame.textContent, title: byId.title.textContent, about: byId.about.textContent, };
+key("Home");
+told.first = seen();
 const count = Number(byId.slider.max) + 1;
 for (let frame = 1; frame < count; frame++) key("ArrowRight");
 told.last = seen();

@@ -1,4 +1,4 @@
-"""The page: its numbers are those of the poses, no name of a frame gets out of its place, and it draws without a word."""
+"""The page: its numbers are those of the poses, no frame's name gets out of its place, and it draws without a word."""
 
 import base64
 import hashlib
@@ -72,12 +72,12 @@ def floats(text: str, *shape: int) -> np.ndarray:
     return np.frombuffer(base64.b64decode(text), "<f4").reshape(shape)
 
 
-def walked(page: Path) -> dict:
-    """What the page shows in node; see page_stub.js."""
+def walked(page: Path, anchor: str = "") -> dict:
+    """What the page shows in node, opened at an anchor; see page_stub.js."""
     if (node := shutil.which("node")) is None:
         pytest.skip("node is not installed, so that the page's scripts cannot be run")
     stub = Path(__file__).parent / "page_stub.js"
-    done = subprocess.run([node, str(stub), str(page)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([node, str(stub), str(page), anchor], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -159,7 +159,8 @@ def test_only_the_pages_own_script_may_run_and_nothing_is_fetched(tmp_path, scen
 def test_the_page_shows_every_frame(tmp_path, scene):
     page = tmp_path / "a.html"
     write_page(page, scene, "a/poses.npz", 10**7)
-    seen, pictures = walked(page), recording(page)["pictures"]
+    seen, pictures = walked(page, "#2"), recording(page)["pictures"]
+    assert seen["opened"].startswith("frame 2 of 4")
     assert seen["title"] == "a/poses.npz"
     assert "rig " + scene.poses.rig_hash in seen["about"]
     assert seen["first"]["frame"].startswith("frame 1 of 4   0.000 s   anna/s1/f0   mean error")
@@ -181,7 +182,8 @@ def test_the_page_shows_every_frame(tmp_path, scene):
 def test_poses_alone_are_a_page_too(tmp_path):
     page = tmp_path / "a.html"
     assert write_page(page, Scene(poses_of(["only"])), "alone", 10**7) == []
-    seen = walked(page)
+    seen = walked(page, "#nothing")
+    assert seen["opened"] == seen["last"]["frame"]
     assert seen["last"]["frame"] == "frame 1 of 1   0.000 s   only"
     assert seen["last"]["table"][0][2] is None
     assert not seen["last"]["pictures"]

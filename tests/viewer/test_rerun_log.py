@@ -1,7 +1,8 @@
-"""The Rerun recording, read back with Rerun's own reader: poses in space, and in each view where the lens shows them."""
+"""The Rerun recording, read back by Rerun's own reader: poses in space, and in each view where its lens shows them."""
 
 import numpy as np
 import pytest
+import torch
 from tests.people import write_dataset
 from tests.viewer.test_html import poses_of
 
@@ -21,3 +22,53 @@ def written(tmp_path_factory):
     assert write_rerun(folder / "a.rrd", scene, "title", 10**7) == [0, 1, 2]
     assert [path.name for path in folder.iterdir() if path.suffix] == ["a.rrd"]
     return scene, folder / "a.rrd"
+
+
+def column(path, entity: str, component: str) -> dict[int, list]:
+    """A component of an entity by frame."""
+    from rerun.chunk import RrdReader
+
+    rows = {}
+    for chunk in RrdReader(path).stream():
+        if str(chunk.entity_path) == entity:
+            batch = chunk.to_record_batch()
+            rows |= dict(zip(batch.column("frame").to_pylist(), batch.column(component).to_pylist(), strict=True))
+    return rows
+
+
+def test_joints_are_those_of_the_poses(written):
+    scene, path = written
+    rows = column(path, "/device/pose/joints", "Points3D:positions")
+    assert list(rows) == [0, 1, 2, 3]
+    for frame, joints in rows.items():
+        assert np.array_equal(np.array(joints, np.float32), scene.poses.joints[frame])
+    assert column(path, "/device/pose/joints", "Points3D:labels")[0] == list(scene.poses.joint_names)
+
+
+def test_truth_and_error_only_where_there_is_truth(written):
+    scene, path = written
+    strips = column(path, "/device/truth", "LineStrips3D:strips")
+    assert [len(strips[frame]) for frame in range(4)] == [len(scene.skeleton.bones)] * 3 + [0]
+    errors = column(path, "/curves/mean_error_mm", "Scalars:scalars")
+    assert list(errors) == [0, 1, 2]
+    assert errors[1][0] == pytest.approx(scene.errors_mm[1].mean(), abs=1e-3)
+
+
+def test_poses_lie_in_the_pictures_where_our_lenses_show_them(written):
+    scene, path = written
+    pictures = column(path, "/views/back_left/picture", "EncodedImage:blob")
+    assert list(pictures) == [0, 1, 2]
+    strips = column(path, "/views/back_left/pose", "LineStrips2D:strips")[0]
+    ends = np.array([end for strip in strips for end in (strip[0], strip[-1])]) - 0.5
+    pixels, seen = scene.rig.resized(64, 64).project(torch.from_numpy(scene.poses.joints))
+    expected = pixels[0, scene.rig.views.index("back_left")][seen[0, scene.rig.views.index("back_left")]].numpy()
+    assert len(expected) > 4
+    for pixel in expected:
+        assert np.abs(ends - pixel).sum(-1).min() < 1e-3
+
+
+def test_poses_alone_are_a_recording_too(tmp_path):
+    from egorear.viewer.rerun_log import write_rerun
+
+    assert write_rerun(tmp_path / "a.rrd", Scene(poses_of(["only"])), "alone", 10**7) == []
+    assert len(column(tmp_path / "a.rrd", "/device/pose/joints", "Points3D:positions")) == 1

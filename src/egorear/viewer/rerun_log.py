@@ -3,9 +3,8 @@
 Rerun knows no fisheye, so that the poses in the pictures are projected here, by our own cameras (rerun issue 2315).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -13,6 +12,7 @@ import rerun as rr  # pyright: ignore[reportMissingImports]
 import rerun.blueprint as rrb  # pyright: ignore[reportMissingImports]
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from egorear.errors import UserError
 from egorear.files import atomic_write
@@ -45,28 +45,37 @@ def write_rerun(
     Raises:
         UserError: the file cannot be written, a picture cannot be read, or the viewer does not start.
     """
-    pictures = {}
-    if scene.pictures is not None and scene.rig is not None and picture_bytes:
-        pictures = within_budget(progress(scene.pictures), lambda _, images: _jpegs(scene.rig, images), picture_bytes)
+    pictures: dict[int, Mapping[str, bytes]] = {}
+    cameras = {} if scene.rig is None else {view: _sized(camera) for view, camera in scene.rig.cameras.items()}
+    if scene.pictures is not None and cameras and picture_bytes:
+        _, first = next(iter(scene.pictures))
+        cameras = {view: _sized(cameras[view], len(image)) for view, image in first().items() if view in cameras}
+        pictures = within_budget(progress(scene.pictures), lambda _, images: _jpegs(cameras, images), picture_bytes)
     stream = rr.RecordingStream(APPLICATION)
     if path is None:
         try:
             stream.spawn()
         except RuntimeError as error:
             raise UserError(f"Rerun's viewer does not start: {error}".splitlines()[0]) from error
-        _log(stream, scene, title, pictures)
+        _log(stream, scene, title, cameras, pictures)
         stream.flush()
     else:
         with atomic_write(path) as temporary:
             stream.save(temporary)
-            _log(stream, scene, title, pictures)
+            _log(stream, scene, title, cameras, pictures)
             stream.disconnect()
     return list(pictures)
 
 
-def _log(stream: rr.RecordingStream, scene: Scene, title: str, pictures: dict[int, Any]) -> None:
+def _log(
+    stream: rr.RecordingStream,
+    scene: Scene,
+    title: str,
+    cameras: dict[str, Camera],
+    pictures: dict[int, Mapping[str, bytes]],
+) -> None:
     stream.send_recording_name(title)
-    stream.send_blueprint(_blueprint(scene, bool(pictures)))
+    stream.send_blueprint(_blueprint(list(cameras)))
     stream.log("device", rr.ViewCoordinates.RBD, static=True)  # x right, y back, z down
     axes = rr.Arrows3D(vectors=0.2 * np.eye(3), colors=AXIS_COLORS, labels=["x right", "y back", "z down"])
     stream.log("device/axes", axes, static=True)
@@ -76,11 +85,14 @@ def _log(stream: rr.RecordingStream, scene: Scene, title: str, pictures: dict[in
         stream.set_time("time", duration=float(timestamp))
         stream.log("name", rr.TextDocument(scene.poses.frame_names[frame]))
         _log_poses(stream, scene, frame)
-        if (rig := scene.rigs[frame]) is not None:
-            if rig is not shown:
-                _log_cameras(stream, rig)
-                shown = rig
-            _log_views(stream, scene, frame, rig, pictures.get(frame, {}))
+        if (rig := scene.rigs[frame]) is None:
+            for each in ("device/cameras", "views"):
+                stream.log(each, rr.Clear(recursive=True))
+        elif rig is not shown:
+            _log_cameras(stream, rig)
+        if rig is not None and (frame in pictures or not pictures):  # no pose over the picture of another frame
+            _log_views(stream, scene, frame, rig, cameras, pictures.get(frame, {}))
+        shown = rig
 
 
 def _log_poses(stream: rr.RecordingStream, scene: Scene, frame: int) -> None:
@@ -116,54 +128,60 @@ def _log_cameras(stream: rr.RecordingStream, rig: Rig) -> None:
         stream.log(f"device/cameras/{view}", rr.LineStrips3D(placed, colors=[LENS_COLOR], radii=0.0015))
 
 
-def _log_views(stream: rr.RecordingStream, scene: Scene, frame: int, rig: Rig, jpegs: dict[str, bytes]) -> None:
+def _log_views(
+    stream: rr.RecordingStream,
+    scene: Scene,
+    frame: int,
+    rig: Rig,
+    cameras: dict[str, Camera],
+    jpegs: Mapping[str, bytes],
+) -> None:
     """The pictures that there are, and in every view the poses as its lens bends them."""
-    for view, camera, T in zip(rig.views, rig.cameras.values(), rig.T_camera_device.float().cpu(), strict=True):
+    for view, camera in cameras.items():
         if view in jpegs:
             stream.log(f"views/{view}/picture", rr.EncodedImage(contents=jpegs[view], media_type="image/jpeg"))
-        camera = camera.resized(round(TILE_PX * camera.width / camera.height), TILE_PX)
+        T = rig.T_camera_device[rig.views.index(view)].float().cpu()
         for name, joints in (("pose", scene.poses.joints), ("truth", scene.truth)):
-            if joints is not None:
-                colors = [
-                    TRUTH if name == "truth" else SIDES[side_of_bone(scene.skeleton, b)] for b in scene.skeleton.bones
-                ]
-                strips, places = _strips(camera, T, joints[frame], scene)
-                stream.log(f"views/{view}/{name}", rr.LineStrips2D(strips, colors=[colors[bone] for bone in places],
-                                                                   radii=2.0 if name == "pose" else 1.0))  # fmt: skip
+            if joints is None:
+                continue
+            strips, bones = _strips(camera, T, joints[frame], scene)
+            colors = [TRUTH if name == "truth" else SIDES[side_of_bone(scene.skeleton, bone)] for bone in bones]
+            radius = 2.0 if name == "pose" else 1.0
+            stream.log(f"views/{view}/{name}", rr.LineStrips2D(strips, colors=colors, radii=radius))
 
 
 def _strips(
-    camera: Camera, T_camera_device: torch.Tensor, joints: Float[np.ndarray, "J 3"], scene: Scene
-) -> tuple[list[np.ndarray], list[int]]:
-    """Curves that a camera sees of the bones, and which bone each is of; one that leaves the view is cut there."""
+    camera: Camera, T_camera_device: Float[Tensor, "4 4"], joints: Float[np.ndarray, "J 3"], scene: Scene
+) -> tuple[list[Float[np.ndarray, "_ 2"]], list[tuple[int, int]]]:
+    """Curves that a camera sees of the bones, and the bone of each; one that leaves the view is cut there."""
     pixels, valid = bone_curves(camera, T_camera_device, torch.from_numpy(joints), scene.skeleton)
     valid = valid & camera.contains(pixels)
-    strips, places = [], []
-    for bone, (curve, seen) in enumerate(zip(pixels.numpy(), valid.numpy(), strict=True)):
+    strips, bones = [], []
+    for bone, curve, seen in zip(scene.skeleton.bones, pixels.numpy(), valid.numpy(), strict=True):
         cuts = np.flatnonzero(np.diff(seen.astype(np.int8))) + 1
         parts = [part for part in np.split(np.arange(len(seen)), cuts) if seen[part[0]] and len(part) > 1]
         strips += [curve[part] + 0.5 for part in parts]  # Rerun counts from the corner of the first pixel
-        places += [bone] * len(parts)
-    return strips, places
+        bones += [bone] * len(parts)
+    return strips, bones
 
 
-def _blueprint(scene: Scene, pictured: bool) -> rrb.Blueprint:
+def _blueprint(views: list[str]) -> rrb.Blueprint:
     space = rrb.Spatial3DView(origin="device", name="device frame, m")
-    views = (
-        [] if scene.rig is None else [rrb.Spatial2DView(origin=f"views/{view}", name=view) for view in scene.rig.views]
-    )
-    top = rrb.Horizontal(space, rrb.Grid(*views), column_shares=[3, 2]) if views else space
-    return rrb.Blueprint(
-        rrb.Vertical(top, rrb.TimeSeriesView(origin="curves"), row_shares=[4, 1]), collapse_panels=True
-    )
+    flat = [rrb.Spatial2DView(origin=f"views/{view}", name=view) for view in views]
+    top = rrb.Horizontal(space, rrb.Grid(*flat), column_shares=[3, 2]) if views else space
+    curves = rrb.TimeSeriesView(origin="curves")
+    return rrb.Blueprint(rrb.Vertical(top, curves, row_shares=[4, 1]), collapse_panels=True)
 
 
-def _jpegs(rig: Rig | None, images: Images) -> dict[str, bytes]:
-    """The views' pictures at the size that the poses are projected to."""
+def _sized(camera: Camera, height: int = TILE_PX) -> Camera:
+    """The camera of its pictures as they are shown: at most `TILE_PX` high."""
+    height = min(TILE_PX, height)
+    return camera.resized(round(height * camera.width / camera.height), height)
+
+
+def _jpegs(cameras: dict[str, Camera], images: Images) -> dict[str, bytes]:
     jpegs = {}
-    for view, camera in ({} if rig is None else rig.cameras).items():
-        size = round(TILE_PX * camera.width / camera.height), TILE_PX
-        how = cv2.INTER_AREA if images[view].shape[0] > TILE_PX else cv2.INTER_LINEAR
-        picture = cv2.resize(images[view], size, interpolation=how)[..., ::-1]
+    for view, camera in cameras.items():
+        picture = cv2.resize(images[view], (camera.width, camera.height), interpolation=cv2.INTER_AREA)[..., ::-1]
         jpegs[view] = cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))[1].tobytes()
     return jpegs

@@ -174,4 +174,4 @@ window.addEventListener("keydown", (event) => {
   KEYS[event.key]();
 });
 window.addEventListener("resize", redraw);
-redraw();
+go(Number.parseInt(window.location.hash.slice(1), 10) - 1 || 0); // page.html#30 opens the 30th frame

@@ -25,7 +25,8 @@ class Timeline {
     context.clearRect(0, 0, width, height);
     context.strokeStyle = "#333947";
     context.lineWidth = unit;
-    for (const start of this.starts) vertical(context, column(start - 0.5), height);
+    const apart = width / Math.max(1, this.starts.length) > 8 * unit; // else there is nothing to see but them
+    for (const start of apart ? this.starts : []) vertical(context, column(start - 0.5), height);
     context.strokeStyle = this.recording.errors_mm ? this.recording.colors.truth : "#b9a7ff";
     context.lineWidth = 1.5 * unit;
     context.beginPath();
