@@ -76,6 +76,8 @@ def test_wrong_arguments_are_told_in_one_sentence(tmp_path, poses_file, capsys, 
     for frames in ("3", "a:b", "::0", "::-1", "1:2:3:4", "1:2:"):
         assert "but must be A:B or A:B:STEP" in refused(capsys, *good, "--frames", frames)
     assert "leaves none of the 3 frames" in refused(capsys, *good, "--frames", "5:")
+    (tmp_path / "file").touch()
+    assert "cannot write" in refused(capsys, poses_file, "--out", tmp_path / "file" / "a.html")
     data = write_dataset(tmp_path / "data")
     poses_of(["elsewhere"]).save(tmp_path / "other.npz")
     assert "no frame name" in refused(capsys, tmp_path / "other.npz", *good[1:], "--data", data)

@@ -1,5 +1,7 @@
 """The Rerun recording, read back by Rerun's own reader: poses in space, and in each view where its lens shows them."""
 
+import subprocess
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from tests.people import write_dataset
 from tests.viewer.test_html import poses_of
 
 from egorear.datasets.opening import open_dataset
+from egorear.errors import UserError
 from egorear.viewer.scene import Scene, scene_of_dataset
 
 pytest.importorskip("rerun", reason="rerun-sdk (the extra 'view', 170 MB) is not installed")
@@ -65,6 +68,18 @@ def test_poses_lie_in_the_pictures_where_our_lenses_show_them(written):
     assert len(expected) > 4
     for pixel in expected:
         assert np.abs(ends - pixel).sum(-1).min() < 1e-3
+
+
+def test_the_viewer_is_opened_for_this_machine_only(written, monkeypatch):
+    from egorear.viewer import rerun_log
+
+    ran = []
+    monkeypatch.setattr(
+        rerun_log.subprocess, "run", lambda argv: ran.append(argv) or subprocess.CompletedProcess(argv, 1)
+    )
+    with pytest.raises(UserError, match="does not open here"):
+        rerun_log.show_rerun(written[1])
+    assert ran[0][2:] == ["rerun", "--bind", "127.0.0.1", str(written[1])]
 
 
 def test_poses_alone_are_a_recording_too(tmp_path):

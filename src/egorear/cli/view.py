@@ -3,12 +3,14 @@
 import argparse
 import json
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from egorear.errors import UserError
+from egorear.files import check_writable
 
 if TYPE_CHECKING:
     from egorear.poses import Poses
@@ -59,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--pictures-mb is {args.pictures_mb} but must be a number of megabytes, 0 or more")
     if args.out is None or args.out.suffix == ".rrd":
         _check_rerun(args.out)
+    if args.out is not None:
+        check_writable(args.out.parent)
 
     from egorear.poses import Poses
 
@@ -68,17 +72,26 @@ def run(args: argparse.Namespace) -> int:
 
         poses = replace(poses, timestamps=np.arange(len(poses)) / args.fps)
     scene = _scene(poses, args)
+    with tempfile.TemporaryDirectory() as folder:
+        out = args.out or Path(folder) / "poses.rrd"
+        pictured = _write(out, scene, args)
+        _tell(args, scene, out, len(pictured))
+        if args.out is None:
+            from egorear.viewer.rerun_log import show_rerun
+
+            show_rerun(out)
+    return 0
+
+
+def _write(out: Path, scene: "Scene", args: argparse.Namespace) -> list[int]:
     budget = round(1e6 * args.pictures_mb)
-    if args.out is None or args.out.suffix == ".rrd":
+    if out.suffix == ".rrd":
         from egorear.viewer.rerun_log import write_rerun
 
-        pictured = write_rerun(args.out, scene, args.poses, budget, with_progress)
-    else:
-        from egorear.viewer.html import write_page
+        return write_rerun(out, scene, args.poses, budget, with_progress)
+    from egorear.viewer.html import write_page
 
-        pictured = write_page(args.out, scene, args.poses, budget, with_progress)
-    _tell(args, scene, len(pictured))
-    return 0
+    return write_page(out, scene, args.poses, budget, with_progress)
 
 
 def _check_rerun(out: Path | None) -> None:
@@ -143,18 +156,18 @@ def with_progress(pictures: "Pictures") -> "Iterator[Picture]":
         yield each
 
 
-def _tell(args: argparse.Namespace, scene: "Scene", pictured: int) -> None:
+def _tell(args: argparse.Namespace, scene: "Scene", out: Path, pictured: int) -> None:
     """What was written, and how many frames have no picture."""
-    size = 0 if args.out is None else args.out.stat().st_size
+    size = out.stat().st_size
     frames, there = len(scene.poses), 0 if scene.pictures is None else len(scene.pictures)
     if args.json:
-        out = None if args.out is None else str(args.out)
-        result = {"out": out, "bytes": size, "frames": frames, "pictured_frames": pictured}
-        print(json.dumps(result | {"truth": scene.truth is not None, "model_id": scene.poses.model_id}))
+        result = {"out": None if args.out is None else str(out), "bytes": size, "frames": frames}
+        result |= {"pictured_frames": pictured, "truth": scene.truth is not None, "model_id": scene.poses.model_id}
+        print(json.dumps(result), flush=True)
         return
     told = f"{frames} frames" + ("" if scene.truth is None else " with their truth")
     if there:
         told += f", pictures of {pictured}"
         if pictured < there:
             told += f" of the {there} that have any (as many as --pictures-mb {args.pictures_mb:g} allows)"
-    print(f"Rerun shows {told}" if args.out is None else f"{args.out} ({size / 1e6:.1f} MB): {told}")
+    print(f"Rerun shows {told}" if args.out is None else f"{out} ({size / 1e6:.1f} MB): {told}", flush=True)

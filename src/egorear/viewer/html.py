@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from egorear.files import write_text
+from egorear.geometry.cameras import Camera
 from egorear.geometry.rig import Rig
 from egorear.geometry.transforms import invert_rigid
 from egorear.viewer.overlay import SIDES, TRUTH, draw_view, side_of, side_of_bone
@@ -49,8 +50,12 @@ def write_page(
     """
     pictures = {}
     if scene.pictures is not None and scene.rig is not None and picture_bytes:
+        cameras = {
+            view: camera.resized(round(TILE_PX * camera.width / camera.height), TILE_PX)
+            for view, camera in scene.rig.cameras.items()
+        }
         shown = progress(scene.pictures)
-        pictures = within_budget(shown, lambda frame, images: _tiles(scene, frame, images), picture_bytes)
+        pictures = within_budget(shown, lambda frame, images: _tiles(scene, cameras, frame, images), picture_bytes)
     content = _content(scene, title) | {"pictures": pictures}
     write_text(path, _document(title, content))
     return list(pictures)
@@ -112,7 +117,7 @@ def _floats(values: np.ndarray | Sequence[np.ndarray]) -> str:
     return base64.b64encode(np.ascontiguousarray(values, dtype="<f4").tobytes()).decode()
 
 
-def _tiles(scene: Scene, frame: int, images: Images) -> dict[str, str]:
+def _tiles(scene: Scene, cameras: dict[str, Camera], frame: int, images: Images) -> dict[str, str]:
     """The frame's views with the pose drawn in, as data URIs of JPEGs."""
     rig = scene.rigs[frame]
     if rig is None:
@@ -120,8 +125,8 @@ def _tiles(scene: Scene, frame: int, images: Images) -> dict[str, str]:
     predicted = torch.from_numpy(scene.poses.joints[frame])
     truth = None if scene.truth is None else torch.from_numpy(scene.truth[frame])
     tiles = {}
-    for view, camera, T in zip(rig.views, rig.cameras.values(), rig.T_camera_device, strict=True):
-        picture = draw_view(images[view], camera, T, predicted, truth, scene.skeleton, TILE_PX)
+    for (view, camera), T in zip(cameras.items(), rig.T_camera_device, strict=True):
+        picture = draw_view(images[view], camera, T, predicted, truth, scene.skeleton)
         data = cv2.imencode(".jpg", picture[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))[1]
         tiles[view] = "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
     return tiles

@@ -52,8 +52,9 @@ def draw_views(
     """
     tiles = []
     for index, view in enumerate(rig.views):
-        T = rig.T_camera_device[index]
-        picture = draw_view(images[view], rig.cameras[view], T, predicted, truth, skeleton, tile)
+        camera = rig.cameras[view]
+        camera = camera.resized(round(tile * camera.width / camera.height), tile)
+        picture = draw_view(images[view], camera, rig.T_camera_device[index], predicted, truth, skeleton)
         _label(picture, view.replace("_", " "))
         tiles.append(picture)
     sheet = grid(tiles, columns=math.ceil(math.sqrt(len(tiles))))
@@ -67,12 +68,10 @@ def draw_view(
     predicted: Float[Tensor, "J 3"],
     truth: Float[Tensor, "J 3"] | None = None,
     skeleton: Skeleton = EGO4VIEW,
-    tile: int = 480,
 ) -> Picture:
-    """One view as in `draw_views`, without its name: a new picture `tile` pixels high."""
-    width = round(tile * camera.width / camera.height)
-    picture = _resized(image, width, tile)
-    camera, T = camera.resized(width, tile), T_camera_device.float().cpu()
+    """One view as in `draw_views`, without its name: a new picture of the camera's size."""
+    picture = _resized(image, camera.width, camera.height)
+    T = T_camera_device.float().cpu()
     if truth is not None:
         _draw_pose(picture, camera, T, truth.cpu(), skeleton, is_truth=True)
     _draw_pose(picture, camera, T, predicted.cpu(), skeleton)

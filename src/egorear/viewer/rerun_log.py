@@ -1,8 +1,10 @@
-"""A recording for the Rerun viewer: written to a file, or sent to the viewer that it starts.
+"""A recording for the Rerun viewer: written to a file, and shown.
 
 Rerun knows no fisheye, so that the poses in the pictures are projected here, by our own cameras (rerun issue 2315).
 """
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -31,19 +33,18 @@ AXIS_COLORS = ((255, 107, 107), (105, 219, 124), (116, 169, 255))
 
 
 def write_rerun(
-    path: str | Path | None,
+    path: str | Path,
     scene: Scene,
     title: str,
     picture_bytes: int = 0,
     progress: Callable[[Pictures], Iterable[Picture]] = iter,
 ) -> list[int]:
-    """Writes a recording (.rrd) atomically, or without a path shows it in the viewer; returns the frames that have
-    pictures.
+    """Writes a recording (.rrd) atomically and returns the frames that have pictures.
 
     picture_bytes: to be spent on pictures at most. progress: wraps the pictures while they are read.
 
     Raises:
-        UserError: the file cannot be written, a picture cannot be read, or the viewer does not start.
+        UserError: the file cannot be written, or a picture cannot be read.
     """
     pictures: dict[int, Mapping[str, bytes]] = {}
     cameras = {} if scene.rig is None else {view: _sized(camera) for view, camera in scene.rig.cameras.items()}
@@ -52,19 +53,23 @@ def write_rerun(
         cameras = {view: _sized(cameras[view], len(image)) for view, image in first().items() if view in cameras}
         pictures = within_budget(progress(scene.pictures), lambda _, images: _jpegs(cameras, images), picture_bytes)
     stream = rr.RecordingStream(APPLICATION)
-    if path is None:
-        try:
-            stream.spawn()
-        except RuntimeError as error:
-            raise UserError(f"Rerun's viewer does not start: {error}".splitlines()[0]) from error
+    with atomic_write(path) as temporary:
+        stream.save(temporary)
         _log(stream, scene, title, cameras, pictures)
-        stream.flush()
-    else:
-        with atomic_write(path) as temporary:
-            stream.save(temporary)
-            _log(stream, scene, title, cameras, pictures)
-            stream.disconnect()
+        stream.disconnect()
     return list(pictures)
+
+
+def show_rerun(path: str | Path) -> None:
+    """Opens a recording in Rerun's viewer and waits until its window is closed.
+
+    Raises:
+        UserError: the window does not open, as where there is no screen.
+    """
+    # The viewer listens for more recordings: on this machine only, not on every network as it would by itself.
+    done = subprocess.run([sys.executable, "-m", "rerun", "--bind", "127.0.0.1", str(path)])
+    if done.returncode:
+        raise UserError("Rerun's viewer does not open here (see above); give --out FILE.html or FILE.rrd")
 
 
 def _log(
