@@ -1,7 +1,10 @@
 """`egorear view` through the command's front door: a page of everything predict reads, and each way to get it wrong."""
 
 import json
+import re
+import shlex
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,6 +19,15 @@ from egorear.cli.main import main
 def poses_file(tmp_path):
     poses_of(["anna/s1/f0", "anna/s1/f1", "anna/s1/f2"]).save(tmp_path / "poses.npz")
     return str(tmp_path / "poses.npz")
+
+
+def write_headset(folder: Path) -> None:
+    """my_headset.json, and recordings/monday of one frame, "7"."""
+    rig = two_camera_rig()
+    rig.save(folder / "my_headset.json")
+    for view, image in pictures(rig).items():
+        (folder / "recordings" / "monday" / view).mkdir(parents=True)
+        cv2.imwrite(str(folder / "recordings" / "monday" / view / "7.png"), image)
 
 
 def refused(capsys, *argv) -> str:
@@ -50,18 +62,16 @@ def test_some_frames_at_another_rate(tmp_path, poses_file):
 
 
 def test_folders_of_another_rig(tmp_path, capsys):
-    rig, page = two_camera_rig(), tmp_path / "a.html"
-    rig.save(tmp_path / "rig.json")
-    for view, image in pictures(rig).items():
-        (tmp_path / "frames" / view).mkdir(parents=True)
-        cv2.imwrite(str(tmp_path / "frames" / view / "7.png"), image)
+    page = tmp_path / "a.html"
+    write_headset(tmp_path)
     poses_of(["6", "7"]).save(tmp_path / "poses.npz")
-    argv = [str(tmp_path / "poses.npz"), "--sources", str(tmp_path / "frames"), "--rig", str(tmp_path / "rig.json")]
+    recordings, rig = tmp_path / "recordings" / "monday", tmp_path / "my_headset.json"
+    argv = [str(tmp_path / "poses.npz"), "--sources", str(recordings), "--rig", str(rig)]
     assert main(["view", *argv, "--out", str(page)]) == 0
     assert "note: the poses were seen with rig" in capsys.readouterr().err
     told = recording(page)
     assert list(told["pictures"]) == ["1"]
-    assert [lens["view"] for lens in told["lenses"]] == list(rig.views)
+    assert [lens["view"] for lens in told["lenses"]] == ["front_left", "front_right"]
     assert np.shape(told["lenses"][0]["outline"]) == (48, 3)
 
 
@@ -85,6 +95,27 @@ def test_wrong_arguments_are_told_in_one_sentence(tmp_path, poses_file, capsys, 
     monkeypatch.setitem(sys.modules, "rerun", None)
     assert "without --out Rerun's viewer is opened, which needs pip install" in refused(capsys, poses_file)
     assert "--out FILE.html needs nothing" in refused(capsys, poses_file, "--out", tmp_path / "a.rrd")
+
+
+COMMANDS = re.findall(r"^\$ egorear (view .*)$", (Path(__file__).parents[2] / "docs" / "view.md").read_text(), re.M)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_commands_of_the_document(command, tmp_path, monkeypatch):
+    """In a folder that has what they name, the data aside."""
+    shows = "--out" not in command
+    if shows or ".rrd" in command:
+        pytest.importorskip("rerun", reason="rerun-sdk (the extra 'view', 170 MB) is not installed")
+    write_dataset(tmp_path / "data")
+    poses_of(["anna/s1/f0", "7", *map(str, range(100, 300))]).save(tmp_path / "poses" / "syn" / "poses.npz")
+    poses_of(["7"]).save(tmp_path / "poses" / "monday" / "poses.npz")
+    write_headset(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    shown = []
+    if shows:
+        monkeypatch.setattr("egorear.viewer.rerun_log.show_rerun", lambda path: shown.append(path.stat().st_size))
+    assert main(shlex.split(command.replace("/data/Ego4View-Syn", "data"))) == 0
+    assert shown[0] > 1000 if shows else Path(command.split()[-1]).stat().st_size > 1000
 
 
 def test_a_damaged_picture_leaves_no_page(tmp_path, poses_file, capsys):

@@ -79,7 +79,7 @@ def test_the_viewer_is_opened_for_this_machine_only(written, monkeypatch):
     )
     with pytest.raises(UserError, match="does not open here"):
         rerun_log.show_rerun(written[1])
-    assert ran[0][2:] == ["rerun", "--bind", "127.0.0.1", str(written[1])]
+    assert ran[0][2:] == ["rerun_cli", "--new", "--bind", "127.0.0.1", str(written[1])]
 
 
 def test_poses_alone_are_a_recording_too(tmp_path):

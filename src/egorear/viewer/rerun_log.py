@@ -66,8 +66,9 @@ def show_rerun(path: str | Path) -> None:
     Raises:
         UserError: the window does not open, as where there is no screen.
     """
-    # The viewer listens for more recordings: on this machine only, not on every network as it would by itself.
-    done = subprocess.run([sys.executable, "-m", "rerun", "--bind", "127.0.0.1", str(path)])
+    # The viewer listens for more recordings: on this machine only, not on every network as it would by itself. A new
+    # one, since handing the file to one that is open would not wait.
+    done = subprocess.run([sys.executable, "-m", "rerun_cli", "--new", "--bind", "127.0.0.1", str(path)])
     if done.returncode:
         raise UserError("Rerun's viewer does not open here (see above); give --out FILE.html or FILE.rrd")
 
@@ -80,7 +81,7 @@ def _log(
     pictures: dict[int, Mapping[str, bytes]],
 ) -> None:
     stream.send_recording_name(title)
-    stream.send_blueprint(_blueprint(list(cameras)))
+    stream.send_blueprint(_blueprint(list(cameras), scene.truth is not None))
     stream.log("device", rr.ViewCoordinates.RBD, static=True)  # x right, y back, z down
     axes = rr.Arrows3D(vectors=0.2 * np.eye(3), colors=AXIS_COLORS, labels=["x right", "y back", "z down"])
     stream.log("device/axes", axes, static=True)
@@ -151,8 +152,8 @@ def _log_views(
                 continue
             strips, bones = _strips(camera, T, joints[frame], scene)
             colors = [TRUTH if name == "truth" else SIDES[side_of_bone(scene.skeleton, bone)] for bone in bones]
-            radius = 2.0 if name == "pose" else 1.0
-            stream.log(f"views/{view}/{name}", rr.LineStrips2D(strips, colors=colors, radii=radius))
+            radius, order = (2.0, 30.0) if name == "pose" else (1.0, 20.0)  # the pose over the truth over the picture
+            stream.log(f"views/{view}/{name}", rr.LineStrips2D(strips, colors=colors, radii=radius, draw_order=order))
 
 
 def _strips(
@@ -170,11 +171,12 @@ def _strips(
     return strips, bones
 
 
-def _blueprint(views: list[str]) -> rrb.Blueprint:
+def _blueprint(views: list[str], with_truth: bool) -> rrb.Blueprint:
     space = rrb.Spatial3DView(origin="device", name="device frame, m")
     flat = [rrb.Spatial2DView(origin=f"views/{view}", name=view) for view in views]
     top = rrb.Horizontal(space, rrb.Grid(*flat), column_shares=[3, 2]) if views else space
-    curves = rrb.TimeSeriesView(origin="curves")
+    curve = "mean_error_mm" if with_truth else "mean_confidence"
+    curves = rrb.TimeSeriesView(origin=f"curves/{curve}", name=curve.replace("_", " "))
     return rrb.Blueprint(rrb.Vertical(top, curves, row_shares=[4, 1]), collapse_panels=True)
 
 
