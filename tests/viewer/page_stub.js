@@ -1,5 +1,6 @@
-// Runs a page of `egorear view` in node, in a browser that is only as much of one as the page touches. Prints as JSON
-// what a user would see after a few deeds. Throws if the page throws, or draws at a place that is no number.
+// node page_stub.js PAGE.html #ANCHOR [look]: runs a page of `egorear view` in a browser that is only as much of one as
+// the page touches. Prints as JSON what a user would see after a few deeds; throws if the page throws, or draws at a
+// place that is no number.
 
 const { readFileSync } = require("node:fs");
 const vm = require("node:vm");
@@ -78,13 +79,27 @@ byId.stage.ondblclick();
 byId.layers.children[0].children[0].checked = true;
 byId.layers.children[0].children[0].onchange();
 draw();
-search: for (let x = 0; x < 800; x += 8) {
-  for (let y = 0; y < 600; y += 8) {
-    byId.stage.onpointermove({ buttons: 0, offsetX: x, offsetY: y });
-    draw();
-    if (byId.hint.textContent.includes("confidence")) break search;
+// Where the pointer finds each joint, by viewpoint: the middle of the places.
+const places = () => {
+  const found = {};
+  for (let x = 0; x < 800; x += 10) {
+    for (let y = 0; y < 600; y += 10) {
+      byId.stage.onpointermove({ buttons: 0, offsetX: x, offsetY: y });
+      draw();
+      const [name, at] = byId.hint.textContent.split("   ");
+      if (!at.startsWith("(")) continue;
+      (found[name] ??= []).push([x, y]);
+      told.hover = byId.hint.textContent;
+    }
   }
+  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  return Object.fromEntries(Object.entries(found).map(([name, at]) => [name, [0, 1].map((i) => mean(at.map((p) => p[i])))]));
+};
+told.places = {};
+for (const look of process.argv[4] === "look" ? byId.looks.children : []) {
+  look.onclick();
+  draw();
+  told.places[look.textContent] = places();
 }
-told.hover = seen();
 told.calls = calls;
 console.log(JSON.stringify(told));

@@ -72,12 +72,12 @@ def floats(text: str, *shape: int) -> np.ndarray:
     return np.frombuffer(base64.b64decode(text), "<f4").reshape(shape)
 
 
-def walked(page: Path, anchor: str = "") -> dict:
-    """What the page shows in node, opened at an anchor; see page_stub.js."""
+def walked(page: Path, anchor: str = "", look: str = "") -> dict:
+    """What the page shows in node, opened at an anchor; "look": also where, from all sides. See page_stub.js."""
     if (node := shutil.which("node")) is None:
         pytest.skip("node is not installed, so that the page's scripts cannot be run")
     stub = Path(__file__).parent / "page_stub.js"
-    done = subprocess.run([node, str(stub), str(page), anchor], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([node, str(stub), str(page), anchor, look], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -174,9 +174,25 @@ def test_the_page_shows_every_frame(tmp_path, scene):
     assert last["pictures"] == list(pictures["2"].values())
     assert "pictures of frame 3" in last["which"]
     assert "mm" not in seen["first"]["which"]
-    assert ") m   confidence 0." in seen["hover"]["hint"]
     assert seen["calls"]["arc"] > 16
     assert seen["calls"]["lineTo"] > 200
+
+
+def test_the_pose_stands_upright_and_is_seen_from_where_the_button_says(tmp_path, scene):
+    page = tmp_path / "a.html"
+    write_page(page, scene, "title")
+    seen = walked(page, look="look")
+    assert ") m   confidence 0." in seen["hover"]
+    places = seen["places"]
+    for look in ("front", "left", "right", "behind"):
+        head, knee, foot = (places[look][joint][1] for joint in ("Neck", "LeftLeg", "LeftToeBase"))
+        assert head < knee < foot  # pixels count downward
+    left, right = "LeftForeArm", "RightForeArm"
+    assert places["front"][left][0] > places["front"][right][0]
+    assert places["behind"][left][0] < places["behind"][right][0]
+    assert places["above"][left][0] > places["above"][right][0]  # the eye leans over from the front
+    assert places["left"]["LeftHand"][0] < places["left"]["LeftArm"][0]  # hands are before the wearer
+    assert places["right"]["RightHand"][0] > places["right"]["RightArm"][0]
 
 
 def test_poses_alone_are_a_page_too(tmp_path):

@@ -64,7 +64,7 @@ def test_an_outline_ends_where_the_lens_or_its_picture_does():
     angle = rays[:, 2].acos()
     wider = torch.atan2(rays[:, 1], rays[:, 0])
     out = torch.stack(
-        ((angle + 0.05).sin() * wider.cos(), (angle + 0.05).sin() * wider.sin(), (angle + 0.05).cos()), -1
+        ((angle + 0.02).sin() * wider.cos(), (angle + 0.02).sin() * wider.sin(), (angle + 0.02).cos()), -1
     )
     pixels, valid = camera.project(out)
     assert not (valid & camera.contains(pixels)).any()

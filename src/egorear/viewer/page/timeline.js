@@ -18,8 +18,15 @@ class Timeline {
     return Math.min(this.recording.frames - 1, Math.max(0, Math.round(share * (this.recording.frames - 1))));
   }
 
+  // The largest error or smallest confidence of some frames, NaN where none is known.
+  worst(from, to) {
+    const [sign, values] = [this.recording.errors_mm ? 1 : -1, this.curve.slice(from, to).filter(Number.isFinite)];
+    return values.length ? sign * Math.max(...values.map((value) => sign * value)) : NaN;
+  }
+
   draw(frame) {
     const { context, width, height, unit } = fitted(this.canvas);
+    const bucket = Math.ceil(this.recording.frames / Math.max(1, width)); // frames to a pixel: the worst of them is shown
     const column = (at) => (this.recording.frames > 1 ? (at / (this.recording.frames - 1)) * width : width / 2);
     const row = (value) => height - 2 * unit - (value / this.top) * (height - 6 * unit);
     context.clearRect(0, 0, width, height);
@@ -31,10 +38,11 @@ class Timeline {
     context.lineWidth = 1.5 * unit;
     context.beginPath();
     let drawn = false;
-    this.curve.forEach((value, at) => {
+    for (let at = 0; at < this.recording.frames; at += bucket) {
+      const value = this.worst(at, at + bucket);
       if (Number.isFinite(value)) drawn ? context.lineTo(column(at), row(value)) : context.moveTo(column(at), row(value));
       drawn = Number.isFinite(value);
-    });
+    }
     context.stroke();
     context.strokeStyle = "#ffdd57";
     vertical(context, column(frame), height);
