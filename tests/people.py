@@ -12,11 +12,16 @@ from egorear.geometry.cameras import KannalaBrandt
 from egorear.geometry.rig import Rig, ego4view_syn
 from egorear.geometry.transforms import axis_angle_to_matrix
 from egorear.models.egorear import EgoRear, EgoRearConfig
+from egorear.models.egotap import EgoTAP, EgoTAPConfig
+from egorear.models.egotap_lifter import TAPLifterConfig
+from egorear.models.heatmap_encoders import MapEncoderConfig
 from egorear.models.heatmap_estimator import EncoderConfig
 from egorear.models.lifter import LifterConfig
 from egorear.models.pretrained import save_pretrained
+from egorear.models.propagation import PropagationConfig
 from egorear.models.refiner import RefinerConfig
 from egorear.models.resnet import ResNetConfig
+from egorear.models.unet import UNetConfig
 
 TINY = EgoRearConfig(
     image_size=64,
@@ -27,6 +32,19 @@ TINY = EgoRearConfig(
     ),
     refiner=RefinerConfig(embed=16, heads=2, points=2, ffn_dim=16, own_widths=(8, 8)),
     lifter=LifterConfig(proposal="compact", embed=16, heads=2, points=2, ffn_dim=16, unit_cm=20.0),
+)
+
+UNET = UNetConfig(TINY.encoder.backbone, skips=(8, 8, 8, 8), widths=(8, 8, 8))
+TINY_EGOCAP = EgoTAPConfig(
+    image_size=64,
+    skeleton="egocap",
+    joint_maps=UNET,
+    limb_maps=None,
+    lifter=TAPLifterConfig(
+        encoder=MapEncoderConfig(patches=2, width=16, heads=2, layers=1, mlp=16, hidden=(16, 16), features=8),
+        propagation=PropagationConfig(cell="none"),
+        root="origin",
+    ),
 )
 
 STANDING = torch.tensor(
@@ -44,6 +62,13 @@ def save_tiny(folder: Path) -> Path:
     """Random weights in a folder of their own; the network is too small to be right, and quick."""
     torch.manual_seed(0)
     save_pretrained(EgoRear(TINY), folder)
+    return folder
+
+
+def save_tiny_egocap(folder: Path) -> Path:
+    """The same of an EgoTAP that answers EgoCap's 18 joints."""
+    torch.manual_seed(0)
+    save_pretrained(EgoTAP(TINY_EGOCAP), folder)
     return folder
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.people import STANDING, pictures, save_tiny
+from tests.people import STANDING, pictures, save_tiny, save_tiny_egocap
 
 import egorear
 from egorear.cli.main import main
@@ -79,3 +79,11 @@ def test_shipped_weights_are_never_written_unasked(tmp_path, weights, data, caps
     assert main(["calibrate", str(weights), "--data", str(data), "--limit", "0"]) == 2
     assert "--limit is 0" in capsys.readouterr().err
     assert not (weights / "calibration.json").exists()
+
+
+def test_only_ego4views_joints_are_calibrated(tmp_path, data, capsys):
+    """The file holds those; with 18 rows it could not be read, nor the weights beside it."""
+    other = save_tiny_egocap(tmp_path / "egocap")
+    assert main(["calibrate", str(other), "--data", str(data)]) == 2
+    assert "'egocap' answers other joints than Ego4View's 16" in capsys.readouterr().err
+    assert not (other / "calibration.json").exists()

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from tests.people import STANDING, save_tiny, write_dataset
+from tests.people import STANDING, save_tiny, save_tiny_egocap, write_dataset
 
 from egorear.cli.main import main
 from egorear.geometry.skeleton import EGO4VIEW
@@ -115,3 +115,10 @@ def test_wrong_arguments_are_told_in_one_sentence(tmp_path, weights, data, capsy
     assert "no weights 'nothing'" in refused(capsys, "--faults", "--data", data, "--weights", "nothing")
     (tmp_path / "file").write_text("")
     assert "cannot write" in refused(capsys, "--faults", *common, "--out", tmp_path / "file" / "out")
+
+
+def test_a_network_of_other_joints_is_refused_before_it_predicts(tmp_path, data, capsys):
+    other = save_tiny_egocap(tmp_path / "egocap")
+    told = refused(capsys, "--view-sets", "--data", data, "--weights", other, "--out", tmp_path / "out")
+    assert "'egocap' answers 18 joints (Camera, Neck, LeftArm, …)" in told
+    assert "tells 16 others (Head, Neck, LeftArm, …)" in told

@@ -9,6 +9,7 @@ from egorear.evaluation.bootstrap import ClusterBootstrap
 from egorear.evaluation.clip_store import ClipStore
 from egorear.evaluation.faults import Late, Lost, NoFault, Turned
 from egorear.evaluation.robustness import Study, choose_clips, lengths
+from egorear.geometry.skeleton import EGOCAP
 
 VIEWS = ("front_left", "front_right", "back_left", "back_right")
 FAULTS = [NoFault(), Lost(("back_left",)), Late(("front_right",), 2), Turned(None, 5.0)]
@@ -55,6 +56,25 @@ def test_known_errors_are_told():
     assert late.pa_mpjpe_mm.value == pytest.approx(0, abs=1e-3)
     assert (late.change_mm.low, late.change_mm.high) == (pytest.approx(20, abs=1e-3), pytest.approx(20, abs=1e-3))
     assert turned.mpjpe_mm.value == pytest.approx(0, abs=1e-3)
+
+
+def test_joints_and_halves_are_those_of_the_datasets_skeleton():
+    """EgoCap: the camera is no joint of the body, and a hand is no foot although Ego4View has a foot in its row."""
+    data = Moments([4], EGOCAP)
+
+    def answer(frames, rig):
+        joints = np.stack([data.truth_m[int(frame[VIEWS[0]][0, 0, 0]) // 10] for frame in frames])
+        joints[:, 0] += 9.0
+        joints[:, EGOCAP.index("RightFinger")] += (0.0, 0.17, 0.0)
+        return joints.astype(np.float32), np.ones(joints.shape[:2], np.float32)
+
+    known = Study(data, choose_clips(data.names, 0), (NoFault(),), VIEWS)
+    store = ClipStore(None, {})
+    list(known.predict(answer, store))
+    (row,) = known.summarise(store)
+    assert row.mpjpe_mm.value == pytest.approx(10, abs=1e-3)
+    assert row.upper_mm.value == pytest.approx(170 / len(EGOCAP.groups["upper"]), abs=1e-3)
+    assert row.lower_mm.value == pytest.approx(0, abs=1e-3)
 
 
 def test_frames_of_one_rig_share_a_batch_and_pictures_are_read_once():

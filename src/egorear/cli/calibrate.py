@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from egorear.cli.joints import check_joints
 from egorear.errors import UserError
 from egorear.files import check_writable
 
@@ -48,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
 
     from egorear.datasets.opening import open_dataset
     from egorear.evaluation.reliability import by_part, reliability_of
+    from egorear.geometry.skeleton import EGO4VIEW
     from egorear.tracking.calibration import Calibration, Platt, hash_weights, out_of_fold
     from egorear.tracking.sources import DatasetSource
     from egorear.tracking.tracker import PoseTracker, raw_confidence
@@ -56,7 +58,10 @@ def run(args: argparse.Namespace) -> int:
 
     folder = find_weights(args.weights)
     tracker = PoseTracker.from_pretrained(folder, args.device, calibrated=False)
+    if tracker.skeleton != EGO4VIEW:
+        raise UserError(f"'{tracker.model_id}' answers other joints than Ego4View's 16, those of a calibration")
     source = DatasetSource(open_dataset(args.data, args.split), limit=args.limit)
+    check_joints(tracker, source.dataset.skeleton, args.data)
     raw, present, correct, sequences = _measure(tracker, source, args.batch)
     platt = Platt.fit(raw, present, correct)
     unseen = out_of_fold(raw, present, correct, sequences)

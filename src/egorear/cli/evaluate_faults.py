@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from egorear.cli.joints import check_joints
 from egorear.errors import UserError
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def _study(args: argparse.Namespace, tracker: "PoseTracker", limit: int, seed: i
     from egorear.evaluation.view_sets import view_sets
 
     dataset = open_dataset(args.data, args.split)
+    check_joints(tracker, dataset.skeleton, args.data)
     views = tracker.views_of(dataset.rig)
     names = dataset.names
     longest = max(lengths(names).values())

@@ -15,7 +15,6 @@ from egorear.evaluation.bootstrap import ClusterBootstrap, Estimate
 from egorear.evaluation.clip_store import ClipStore
 from egorear.evaluation.faults import Fault, FrameSource, Images, Take
 from egorear.geometry.rig import Rig
-from egorear.geometry.skeleton import EGO4VIEW
 from egorear.metrics.confidence import auroc
 from egorear.metrics.errors import joint_errors_mm
 from egorear.models.confidence import CONFIDENT_M
@@ -49,9 +48,9 @@ class Clip:
 
 @dataclass(frozen=True)
 class Row:
-    """One fault. change_mm: of the MPJPE, and confidence_change: of the mean confidence, against no fault on the same
-    frames. upper_mm, lower_mm: MPJPE of the body's halves. auroc: how well 1 - confidence tells the joints that are
-    more than 100 mm off from the others; none where all are, or none is."""
+    """One fault, over the joints that are scored. change_mm: of the MPJPE, and confidence_change: of the mean
+    confidence, against no fault on the same frames. upper_mm, lower_mm: MPJPE of the body's halves. auroc: how well
+    1 - confidence tells the joints that are more than 100 mm off from the others; none where all are, or none is."""
 
     name: str
     family: str
@@ -136,14 +135,16 @@ class Study:
             UserError: a stored clip is damaged, or a pose is not finite.
         """
         clips = [store.load(number) for number in range(len(self.clips))]
-        joints = torch.from_numpy(np.concatenate([joints for joints, _ in clips], axis=1))
-        confidence = np.concatenate([confidence for _, confidence in clips], axis=1).astype(np.float64)
-        truth = torch.from_numpy(self._truth()).expand(len(self.faults), -1, -1, -1)
+        groups = self.dataset.skeleton.groups
+        scored = list(groups["all"])
+        joints = torch.from_numpy(np.concatenate([joints for joints, _ in clips], axis=1)[:, :, scored])
+        confidence = np.concatenate([confidence for _, confidence in clips], axis=1)[:, :, scored].astype(np.float64)
+        truth = torch.from_numpy(self._truth()[:, scored]).expand(len(self.faults), -1, -1, -1)
         errors, aligned = joint_errors_mm(joints, truth).numpy(), joint_errors_mm(joints, truth, align=True).numpy()
         plain = next(f for f, fault in enumerate(self.faults) if fault.cameras == ())
         sequences = [clip.sequence for clip in self.clips for _ in clip.scored]
         mean = ClusterBootstrap(sequences, self.seed).mean
-        upper, lower = (list(EGO4VIEW.groups[half]) for half in ("upper", "lower"))
+        upper, lower = ([scored.index(joint) for joint in groups[half]] for half in ("upper", "lower"))
         return [
             Row(
                 name=fault.name,
