@@ -16,6 +16,7 @@ from egorear.cli.main import main
 from egorear.errors import UserError
 from egorear.geometry.skeleton import EGO4VIEW, EGOCAP, EGOPW
 from egorear.models import EgoRearConfig, EgoTAPConfig, load_pretrained
+from egorear.models.lifter import LifterConfig
 from egorear.training.checkpoints import SafeCheckpointIO
 from egorear.training.cli import StageCLI
 from egorear.training.optimizer import average_weights
@@ -161,8 +162,9 @@ def test_bad_input_is_told_in_one_sentence(arguments: list[str], extra: list[str
     ("network", "skeleton", "told"),
     [
         (EgoRearConfig(), EGOPW, "'egopw', which only 'model.agegopose'"),
-        (EgoRearConfig(), EGOCAP, "'model.network.heatmap_joints' is 15 but .* 'egocap', need 17"),
-        (EgoRearConfig(heatmap_joints=17), EGOCAP, "'model.network.lifter.joints' is 16 but .* 'egocap', need 18"),
+        (EgoRearConfig(lifter=None), EGOCAP, "'model.network.heatmap_joints' is 15 but .* 'egocap', need 17"),
+        (EgoRearConfig(heatmap_joints=17), EGOCAP, "'egocap' but 'model.network.lifter' answers those of 'ego4view'"),
+        (EgoRearConfig(lifter=LifterConfig(joints=18)), EGO4VIEW, "'model.network.lifter.joints' is 18 but"),
         (EgoTAPConfig(), EGOCAP, "'egocap' but 'model.egotap.skeleton' is 'ego4view'"),
         (EgoRearConfig(), EGO4VIEW, None),
         (EgoRearConfig(heatmap_joints=17, lifter=None), EGOCAP, None),

@@ -276,9 +276,11 @@ def check_joints(network: EgoRearConfig | EgoTAPConfig, data: Skeleton) -> None:
         if data != network.joints:
             raise UserError(f"the data have the joints of '{name}' but 'model.egotap.skeleton' is '{network.skeleton}'")
         return
-    poses = None if network.lifter is None else network.lifter.joints
     if data.heatmaps != tuple(range(1, len(data))):
         raise UserError(f"the data have the joints of '{name}', which only 'model.agegopose' can be trained with")
+    if network.lifter is not None and data != EGO4VIEW:
+        raise UserError(f"the data have the joints of '{name}' but 'model.network.lifter' answers those of 'ego4view'")
+    poses = None if network.lifter is None else network.lifter.joints
     for field, ours, theirs in (
         ("heatmap_joints", network.heatmap_joints, len(data.heatmaps)),
         ("lifter.joints", poses, len(data)),
