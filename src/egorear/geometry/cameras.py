@@ -21,6 +21,20 @@ DISAGREEMENT_PX = 0.5  # largest distance allowed between forward and inverse po
 
 
 @dataclass(frozen=True, kw_only=True)
+class FocalLengths(Camera):
+    """A camera whose image plane becomes pixels by the focal lengths (fx, fy) and the principal point (cx, cy)."""
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+
+    @property
+    def _plane_to_calibrated(self):
+        return self.fx, 0.0, self.cx, 0.0, self.fy, self.cy
+
+
+@dataclass(frozen=True, kw_only=True)
 class PolynomialFisheye(Camera):
     """Fisheye whose image radius is a polynomial of the angle to the axis."""
 
@@ -125,24 +139,16 @@ class Scaramuzza(PolynomialFisheye):
 
 
 @dataclass(frozen=True, kw_only=True)
-class KannalaBrandt(PolynomialFisheye):
+class KannalaBrandt(FocalLengths, PolynomialFisheye):
     """The OpenCV fisheye model (Kannala & Brandt, PAMI 2006): radius θ + k1 θ³ + k2 θ⁵ + k3 θ⁷ + k4 θ⁹ of the angle
     θ to the axis, times (fx, fy), plus (cx, cy); unlike OpenCV's own, it holds beyond 90°."""
 
     MODEL = "kannala_brandt"
 
-    fx: float
-    fy: float
-    cx: float
-    cy: float
     k1: float = 0.0
     k2: float = 0.0
     k3: float = 0.0
     k4: float = 0.0
-
-    @property
-    def _plane_to_calibrated(self):
-        return self.fx, 0.0, self.cx, 0.0, self.fy, self.cy
 
     @property
     def _radius_polynomial(self):
@@ -161,15 +167,11 @@ class KannalaBrandt(PolynomialFisheye):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DoubleSphere(Camera):
+class DoubleSphere(FocalLengths):
     """The double sphere model (Usenko et al., 3DV 2018, eq. 40-55), closed form in both directions."""
 
     MODEL = "double_sphere"
 
-    fx: float
-    fy: float
-    cx: float
-    cy: float
     xi: float
     alpha: float
 
@@ -185,10 +187,6 @@ class DoubleSphere(Camera):
         w1 = min(self.alpha, 1.0 - self.alpha) / max(self.alpha, 1.0 - self.alpha)
         w2 = (w1 + self.xi) / math.sqrt(2.0 * w1 * self.xi + self.xi**2 + 1.0)
         return math.acos(max(-1.0, -w2))  # eq. 43-45
-
-    @property
-    def _plane_to_calibrated(self):
-        return self.fx, 0.0, self.cx, 0.0, self.fy, self.cy
 
     def _distort(self, x, y, z):
         squared = x * x + y * y
@@ -216,15 +214,11 @@ class DoubleSphere(Camera):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pinhole(Camera):
+class Pinhole(FocalLengths):
     """The perspective camera, with OpenCV's radial (k1, k2, k3) and tangential (p1, p2) distortion."""
 
     MODEL = "pinhole"
 
-    fx: float
-    fy: float
-    cx: float
-    cy: float
     k1: float = 0.0
     k2: float = 0.0
     p1: float = 0.0
@@ -234,10 +228,6 @@ class Pinhole(Camera):
     @property
     def _angle_limit(self) -> float:
         return math.radians(89.0)
-
-    @property
-    def _plane_to_calibrated(self):
-        return self.fx, 0.0, self.cx, 0.0, self.fy, self.cy
 
     def _distort(self, x, y, z):
         depth = z.clamp(min=1e-2)  # beyond 89°, where the model does not hold
