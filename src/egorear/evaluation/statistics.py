@@ -16,7 +16,7 @@ from egorear.metrics.procrustes import procrustes_align
 
 MAP_SIZE = 64  # cells of a joint map along each axis of the image
 PAIRS = 2000  # random pairs of poses that are compared
-IMAGES = 400  # at most, read for brightness
+IMAGES = 400  # frames, or up to twice as many, whose pictures are read for brightness
 DARK, BURNT = 0.01, 0.98  # of full scale: a pixel below or above carries nothing
 HEIGHT, GREY = 64, 255.0
 
