@@ -210,6 +210,15 @@ def test_positions_in_another_unit_than_the_bones_are_refused(tmp_path):
         read_source(tmp_path / "mixed.bvh")
 
 
+def test_a_joint_of_a_bvh_may_be_called_as_its_section(tmp_path):
+    plain = bvh_text(frames=WALK)
+    (tmp_path / "plain.bvh").write_text(plain)
+    (tmp_path / "named.bvh").write_text(plain.replace("ROOT Hips", "ROOT LOCOMOTION_Hips"))
+    a, b = read_bvh(tmp_path / "plain.bvh"), read_bvh(tmp_path / "named.bvh")
+    assert b.joints == ("LOCOMOTION_Hips", *a.joints[1:])
+    assert np.array_equal(b.rotations, a.rotations)
+
+
 def test_bvh_whose_hips_hang_on_a_reference_moves(tmp_path):
     """MotionBuilder's files: a root that stands still carries hips with position channels; channels in odd order."""
     plain = bvh_text(frames=WALK)

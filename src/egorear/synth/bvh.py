@@ -13,6 +13,7 @@ from egorear.synth.retarget import Source
 
 LIMIT_BYTES = 512 * 2**20
 _CHANNELS = {f"{axis}{kind}": (kind, i) for kind in ("position", "rotation") for i, axis in enumerate("xyz")}
+_SECTION = re.compile(r"\bMOTION\b")  # a joint may be called LOCOMOTION
 _HEADER = re.compile(r"\s*Frames:\s*(\S+)\s+Frame\s+Time:\s*(\S+)", re.IGNORECASE)
 
 
@@ -38,9 +39,10 @@ def read_bvh(path: str | Path) -> Source:
     """
     path = Path(path)
     text = read_bytes(path, LIMIT_BYTES).decode("utf-8-sig", errors="replace")
-    head, found, motion = text.partition("MOTION")
-    if not found:
+    section = _SECTION.search(text)
+    if section is None:
         raise UserError(f"{path} is not a BVH file: it has no MOTION section")
+    head, motion = text[: section.start()], text[section.end() :]
     try:
         joints = _hierarchy(head)
         fps, values = _motion(motion, sum(len(joint.channels) for joint in joints), head.count("\n") + 1)
