@@ -25,6 +25,8 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         UserError: the folder cannot be made or written, or the disk is full.
     """
     path = Path(path)
+    if not path.name:  # "." or "/"
+        raise UserError(f"cannot write {path}: it is a folder but must be a file")
     # Named before it is made, so that an interrupt while it is being made leaves nothing either.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{path.suffix}")
     try:
@@ -54,9 +56,22 @@ def check_writable(folder: str | Path) -> None:
         UserError: files cannot be written there.
     """
     probe = Path(folder) / ".writable"
-    with atomic_write(probe):
-        pass
+    try:
+        with atomic_write(probe):
+            pass
+    except UserError as error:
+        raise UserError(str(error).replace(str(probe), f"into the folder {folder}", 1)) from error
     probe.unlink(missing_ok=True)
+
+
+def check_name(part: str, owner: str) -> None:
+    """Refuses what would leave its folder or hide in it.
+
+    Raises:
+        UserError: it is no plain file name.
+    """
+    if not part or part.startswith(".") or set(part) & set("/\\\0\n"):
+        raise UserError(f"'{part}' cannot name {owner}: it must be a plain file name")
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:

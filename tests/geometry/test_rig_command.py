@@ -50,6 +50,15 @@ def test_convert_writes_a_rig_file(tmp_path, capsys):
     assert ego4view_syn().hash() in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("folder", [".", "made"])
+def test_a_folder_where_a_file_should_be_written_is_told_in_one_sentence(folder, tmp_path, monkeypatch, capsys):
+    (tmp_path / "made").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert main(["rig", "convert", "ego4view_syn", folder]) == 2
+    assert f"cannot write {folder}: " in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+
+
 def test_a_calibration_of_egopw_is_shown_checked_and_converted(tmp_path, capsys):
     path, out = tmp_path / "fisheye.json", tmp_path / "rig.json"
     path.write_text(json.dumps(EGOPW))

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from egorear.datasets.frame import EncodedFrame
-from egorear.datasets.writer import check_name, claim_rig
+from egorear.datasets.writer import claim_rig
 from egorear.errors import UserError
-from egorear.files import atomic_write
+from egorear.files import atomic_write, check_name
 from egorear.geometry.rig import Rig
 
 

@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 
 from egorear.datasets.frame import EncodedFrame, FrameTruth, encode_frame
 from egorear.errors import UserError
-from egorear.files import remove_leftovers, write_bytes, write_text
+from egorear.files import check_name, remove_leftovers, write_bytes, write_text
 from egorear.geometry.rig import Rig
 
 SPLITS = ("train", "validation", "test")
@@ -105,13 +105,3 @@ def claim_rig(root: Path, rig: Rig) -> None:
         rig.save(path)
     elif Rig.load(path).hash() != rig.hash():
         raise UserError(f"{path} is another rig than the one given; choose an empty folder")
-
-
-def check_name(part: str, owner: str) -> None:
-    """Refuses what would leave its folder or hide in it.
-
-    Raises:
-        UserError: it is no plain file name.
-    """
-    if not part or part.startswith(".") or set(part) & set("/\\\0\n"):
-        raise UserError(f"'{part}' cannot name {owner}: it must be a plain file name")

@@ -175,11 +175,11 @@ def _check_size_and_numbers(camera: Camera) -> None:
         if not np.isfinite(np.asarray(value, dtype=float)).all():
             raise UserError(f"'{entry.name}' is {value} but must be finite")
     if not camera.max_angle > 0.0:
-        raise UserError(f"'max_angle' is {camera.max_angle} but must be positive")
+        raise UserError(f"'max_angle_deg' is {math.degrees(camera.max_angle):.4g} but must be positive")
     if math.isfinite(camera.max_angle) and camera.max_angle > camera._angle_limit:
         raise UserError(
-            f"'max_angle' is {math.degrees(camera.max_angle):.4g}° but a {camera.MODEL} model must stay "
-            f"within {math.degrees(camera._angle_limit):.4g}°"
+            f"'max_angle_deg' is {math.degrees(camera.max_angle):.4g} but a {camera.MODEL} model must stay "
+            f"within {math.degrees(camera._angle_limit):.4g}"
         )
     a, b, _, c, d, _ = camera._plane_to_pixels
     if not a * d - b * c > 0 or min(camera.scale) <= 0:
@@ -226,5 +226,5 @@ def _check_field_of_view(camera: Camera) -> None:
         stop = math.degrees(camera.max_angle) * float(growing.argmin()) / (FIELD_SAMPLES - 1)
         raise UserError(
             f"the {camera.MODEL} parameters fold over: the image radius must grow with the angle to the axis up to "
-            f"'max_angle' ({math.degrees(camera.max_angle):.4g}°) but is not monotone from {stop:.3g}° on"
+            f"'max_angle_deg' ({math.degrees(camera.max_angle):.4g}) but is not monotone from {stop:.3g}° on"
         )

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from egorear.errors import UserError
-from egorear.files import read_json, write_text
+from egorear.files import check_name, read_json, write_text
 from egorear.geometry.cameras import Camera
 from egorear.geometry.rig_file import camera_from_dict, camera_to_dict, check_rigid, rigid_from_list
 from egorear.geometry.transforms import transform_points
@@ -150,6 +150,7 @@ class Rig:
             view = entry.get("name") if isinstance(entry, dict) else None
             if not isinstance(view, str) or not view or view in cameras:
                 raise UserError(f"camera {index}: 'name' must be text that no other camera has")
+            check_name(view, f"camera {index}")  # folders of images are called like views
             with_matrix = dict(entry)
             matrix = with_matrix.pop("T_camera_device", None)
             try:

@@ -45,7 +45,8 @@ def camera_from_dict(entry: dict[str, Any]) -> Camera:
     known = {"name", "model", "width", "height", "max_angle_deg", "parameters", "scale", "shift"}
     known |= {"calibrated_size", "mask"}
     if unknown := sorted(set(entry) - known):
-        raise UserError(f"'{unknown[0]}' is not a field of a camera, which has {', '.join(sorted(known))}")
+        has = ", ".join(["T_camera_device", *sorted(known)])
+        raise UserError(f"'{unknown[0]}' is not a field of a camera, which has {has}")
     model = CAMERA_MODELS.get(entry["model"]) if isinstance(entry.get("model"), str) else None
     if model is None:
         raise UserError(f"'model' is {entry.get('model')!r} but must be one of {', '.join(CAMERA_MODELS)}")
