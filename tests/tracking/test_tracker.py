@@ -186,6 +186,28 @@ def test_weights_bring_their_own_rig(tmp_path):
     assert "re-rendered" in tracker.remarks(RIG)[0]
 
 
+@pytest.mark.parametrize(
+    ("mistake", "view"), [("swapped", "back_left"), ("inverted", "front_left"), ("other axes", "back_left")]
+)
+def test_cameras_in_the_wrong_place_are_told(tracker, mistake, view):
+    """All of them see what the network expects, so that nothing else would tell."""
+    T = RIG.T_camera_device
+    axes = torch.tensor([[1.0, 0, 0, 0], [0, 0.8, -0.6, 0], [0, 0.6, 0.8, 0], [0, 0, 0, 1]])
+    wrong = {"swapped": T.flip(0), "inverted": T.inverse(), "other axes": T @ axes @ axes}[mistake]
+    told = [remark for remark in tracker.remarks(RIG.with_extrinsics(wrong)) if "in training" in remark]
+    assert len(told) == 1
+    assert f"camera '{view}' is at (" in told[0]
+    assert "T_camera_device" in told[0]
+
+
+def test_other_headsets_are_not_taken_for_mistakes(tracker):
+    """Cameras 5 cm wider apart, and rear ones 15 cm nearer."""
+    T = RIG.T_camera_device.clone()
+    T[:, 0, 3] += 0.05 * T[:, 0, 3].sign()
+    T[2:, 1, 3] -= 0.15
+    assert not [remark for remark in tracker.remarks(RIG.with_extrinsics(T)) if "in training" in remark]
+
+
 def test_a_device_that_is_not_there(tmp_path):
     with pytest.raises(UserError, match="device 'cuda:77' cannot be used"):
         PoseTracker.from_pretrained(save_tiny(tmp_path / "tiny"), device="cuda:77")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from egorear.errors import UserError
@@ -15,6 +15,8 @@ from egorear.geometry.rig import Rig
 from egorear.tracking.rerender import ViewWarp, view_warp
 
 SMALLEST_COVERAGE = 0.1  # of the training camera's view; less means that the rig is oriented otherwise
+FARTHEST_M = 0.3  # from the training camera's place: no two headsets differ by that
+CLEARLY_ASIDE_M = 0.02  # of the device's origin, so that the other side is no matter of tolerance
 
 Image = UInt8[np.ndarray, "_ _ 3"]
 
@@ -81,10 +83,29 @@ class TrainingCameras:
                     f"rig '{rig.name}': camera '{view}' sees {warp.coverage:.0%} of what the network expects there; "
                     "'T_camera_device' must count from the device frame of docs/rig.md (z down to the floor)"
                 )
+        if misplaced := self._misplaced(rig, used):
+            said.append(
+                f"{'; '.join(misplaced)}: are cameras swapped, or is 'T_camera_device' inverted (it takes device "
+                "points to camera points, metres) or counted from another device frame than that of docs/rig.md?"
+            )
         if rendered := [view for view, warp in warps.items() if not warp.resizes]:
             shares = ", ".join(f"{view} ({warps[view].coverage:.0%} covered)" for view in rendered)
             said.append(f"re-rendered through the lenses '{self.model_id}' was trained on: {shares}")
         return said
+
+    def _misplaced(self, rig: Rig, used: Sequence[str]) -> list[str]:
+        """Which cameras are far from their place in training, or on the other side of the device's origin."""
+        found = []
+        for view in used:
+            place = _center(rig.T_camera_device[rig.views.index(view)])
+            trained = _center(self.rig.T_camera_device[self.views.index(view)])
+            aside = (
+                torch.minimum(place.abs(), trained.abs())[:2] > CLEARLY_ASIDE_M
+            )  # to the right or left, front or back
+            if (place - trained).norm() > FARTHEST_M or (aside & (place * trained < 0)[:2]).any():
+                at, was = (", ".join(f"{x + 0.0:.3g}" for x in p.round(decimals=4).tolist()) for p in (place, trained))
+                found.append(f"camera '{view}' is at ({at}) m of the device but was at ({was}) in training")
+        return found
 
     def warn_once(self, rig: Rig, stacklevel: int) -> None:
         """Gives the remarks on a rig as warnings the first time it is seen; `stacklevel` as the caller would."""
@@ -135,9 +156,13 @@ class TrainingCameras:
             if warps[view].resizes:
                 T[index] = T_source_device
             else:
-                center = -T_source_device[:3, :3].T @ T_source_device[:3, 3]
-                T[index, :3, 3] = -T[index, :3, :3] @ center
+                T[index, :3, 3] = -T[index, :3, :3] @ _center(T_source_device)
         return replace(self.rig, T_camera_device=T)
+
+
+def _center(T_camera_device: Float[Tensor, "4 4"]) -> Float[Tensor, "3"]:
+    """Where the camera is in the device frame (m)."""
+    return -T_camera_device[:3, :3].T @ T_camera_device[:3, 3]
 
 
 def _image(frame: Mapping[str, np.ndarray | None], view: str) -> Image | None:
