@@ -141,7 +141,9 @@ def test_a_log_that_cannot_be_written_is_told(
     ("extra", "told"),
     [
         (["--data.root=/nowhere"], "/nowhere/train.txt"),
-        (["--trainer.default_root_dir=/dev/null/run"], "cannot write /dev/null/run"),
+        (["--trainer.default_root_dir=/dev/null/run"], "cannot write into the folder /dev/null/run"),
+        (["--data.batch_size=0"], "'data.batch_size' is 0 but must be at least 1"),
+        (["--data.workers=-1"], "'data.workers' is -1 but must be at least 0"),
         ([f"--config={sys.executable}"], "not a text file"),
         (["--model.network.heads=shallow"], "model.network.heads"),
         (["--model.depth=3"], "model.depth"),

@@ -71,7 +71,7 @@ def test_a_run_that_was_through_goes_on_with_more_steps(steps: tuple[list[str], 
 
 def test_told_to_stop_it_saves_the_step_first(steps: tuple[list[str], Path], tmp_path: Path) -> None:
     arguments, whole = steps
-    for number, at, reached in ((signal.SIGTERM, 3, 3), (signal.SIGUSR1, 5, 8)):
+    for number, at, reached in ((signal.SIGTERM, 3, 3), (signal.SIGUSR1, 5, 8), (signal.SIGINT, 2, 10)):
         seldom = [*arguments, "--checkpoint_every_n_steps=1000"]
         code, told = fit(seldom, tmp_path / "run", ("batch", at), number)
         assert (code, state(tmp_path / "run")["global_step"]) == (1, reached), told

@@ -2,19 +2,26 @@
 
 import math
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.utilities import rank_zero_only
 
 from egorear.errors import UserError
 from egorear.files import remove_leftovers
 from egorear.models.checkpoint import read_checkpoint, write_checkpoint
 from egorear.training.place import place_of, put_into
 
-STOP_SIGNALS = ("SIGTERM", "SIGUSR1")  # what clusters send some time before they kill
+STOP_SIGNALS = ("SIGTERM", "SIGUSR1", "SIGINT")  # what clusters send some time before they kill, and Ctrl-C
+
+
+@rank_zero_only
+def _tell(line: str) -> None:
+    print(f"\n{line}", file=sys.stderr, flush=True)
 
 
 class SafeCheckpointIO(TorchCheckpointIO):
@@ -34,7 +41,7 @@ class RunCheckpoints(Checkpoint):
     """Keeps `last.ckpt`, from which a run goes on exactly, and `best.ckpt`, the weights of the lowest `monitor`.
 
     `last.ckpt` is written between two batches, after the validation that was due: every `every_n_steps` steps, at the
-    end, and when the process is told to stop (SIGTERM, SIGUSR1); the run then ends as it does after Ctrl-C.
+    end, and when the process is told to stop (SIGTERM, SIGUSR1, Ctrl-C). A second Ctrl-C ends the run at once.
     """
 
     def __init__(self, folder: Path, every_n_steps: int, monitor: str) -> None:
@@ -96,8 +103,11 @@ class RunCheckpoints(Checkpoint):
         trainer.save_checkpoint(self.last)
         self._saved_step = trainer.global_step
 
-    def _hear(self, *_: object) -> None:
+    def _hear(self, number: int, _: object) -> None:
         self.told_to_stop = True
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            _tell("stopping after this step; Ctrl-C again stops at once and loses what came after the last checkpoint")
 
     def _must_stop(self, trainer: Trainer) -> bool:
         """Whether any of the processes was told to stop: all of them must leave at the same batch."""

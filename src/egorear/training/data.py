@@ -64,6 +64,13 @@ class FrameData(LightningDataModule):
         super().__init__()
         if window is not None and stream is not None:
             raise UserError("'data.stream' gives single frames, which a network of windows cannot be trained with")
+        for name, value, least in (
+            ("batch_size", batch_size, 1),
+            ("val_batch_size", val_batch_size, 1),
+            ("workers", workers, 0),
+        ):
+            if value is not None and value < least:
+                raise UserError(f"'data.{name}' is {value} but must be at least {least}")
         self.root, self.views, self.image_size = root, views, image_size
         self.batch_size, self.val_batch_size = batch_size, val_batch_size or batch_size
         self.workers, self.in_memory, self.cache, self.seed = workers, in_memory, cache, seed
@@ -218,10 +225,11 @@ class FrameData(LightningDataModule):
 def _live_with(run: int, _: int) -> None:
     """Makes a worker end with the process of that number, neither before nor after it.
 
-    A cluster tells all processes to stop; a worker that obeyed would end the run before it has been saved. And of a run
-    that is killed torch's workers take notice by their parent, which is another process where a server forks them.
+    A cluster and Ctrl-C tell all processes to stop; a worker that obeyed would end the run before it has been saved.
+    And of a run that is killed torch's workers take notice by their parent, which is another process where a server
+    forks them.
     """
-    for name in ("SIGTERM", "SIGUSR1"):
+    for name in ("SIGTERM", "SIGUSR1", "SIGINT"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     if os.name == "posix":
