@@ -4,11 +4,13 @@ import errno
 import json
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 from tests.people import save_tiny, write_dataset
 
-from egorear.cli.main import COMMANDS, main
+from egorear.cli.main import COMMANDS, EXTRAS, main
 
 
 def test_demo_predicts_scores_and_draws(tmp_path, capsys):
@@ -81,3 +83,22 @@ def test_exit_codes_of_the_front_door(capsys):
     assert main(["--help"]) == 0
     told = capsys.readouterr().out
     assert all(command in told for command in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("module", "package", "brings"),
+    [("numba", "numba", "egorear[synth]"), ("lightning.pytorch", "lightning", "egorear[train]"), ("x.y", "x", "x")],
+)
+def test_a_missing_package_is_told_with_what_brings_it(module, package, brings, monkeypatch, capsys):
+    def missing(*_):
+        raise ModuleNotFoundError(name=module)
+
+    monkeypatch.setattr("egorear.cli.main._run", missing)
+    assert main(["synth"]) == 2
+    told = f"egorear synth: error: this command needs the package '{package}': pip install '{brings}'\n"
+    assert capsys.readouterr().err == told
+
+
+def test_every_extra_named_is_one_of_the_package():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert set(EXTRAS.values()) <= set(project["optional-dependencies"])

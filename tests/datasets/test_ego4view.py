@@ -196,8 +196,14 @@ def test_truncated_json_is_refused(syn):
 
 
 def test_what_is_missing_of_a_dataset_is_named(syn, tmp_path):
-    with pytest.raises(UserError, match=r"cannot read the list of frames .*train\.txt"):
+    with pytest.raises(UserError, match=r"cannot read the list of frames .*train\.txt: there is no folder .*nowhere"):
         Ego4ViewSyn(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="empty is no dataset"):
+        Ego4ViewSyn(tmp_path / "empty")
+    (syn / "test.txt").unlink(missing_ok=True)
+    with pytest.raises(UserError, match=r"cannot read .*test\.txt: .* has the splits train"):
+        Ego4ViewSyn(syn, "test")
     with pytest.raises(UserError, match="split 'validation' has no frame"):
         Ego4ViewSyn(syn, "validation")
     with pytest.raises(UserError, match="'all' is no split"):

@@ -251,6 +251,7 @@ def test_opencv_fisheye_and_pinhole(tmp_path):
         ("!!python/object/apply:os.system ['true']", "not valid YAML"),
         ("left: {}", "Kalibr camchain"),
         ("", "Kalibr camchain"),
+        ("image_width: 640\ncamera_matrix: {rows: 3, cols: 3, data: []}\n", "%YAML:1.0; write others as a rig file"),
     ],
 )
 def test_broken_yaml_is_refused(text, message, tmp_path):
@@ -298,6 +299,22 @@ def test_kalibr_chains_its_cameras(tmp_path):
     x, y, z = 0.3, 0.4, 1.0
     expected = [[x, y, z], [x - 0.1, y, z], [y, -(x - 0.1) + 0.2, z]]
     torch.testing.assert_close(rig.to_camera(torch.tensor([[x, y, z]]))[:, 0], torch.tensor(expected))
+
+
+@pytest.mark.parametrize("content", [{"value0": {"intrinsics": []}}, {"camera_matrix": {"data": []}}, [1, 2], {}])
+def test_json_of_another_tool_is_told_what_is_read(content, tmp_path):
+    path = write(tmp_path / "other.json", content)
+    with pytest.raises(UserError, match="no calibration that egorear reads") as refusal:
+        read_rig(path)
+    assert str(path) in str(refusal.value)
+
+
+def test_a_rig_file_without_its_schema_and_a_folder_without_calibrations_are_told_as_such(tmp_path):
+    with pytest.raises(UserError, match="'schema' must be"):
+        read_rig(write(tmp_path / "mine.json", {"cameras": []}))
+    (tmp_path / "frames").mkdir()
+    with pytest.raises(UserError, match="frames is a folder that holds no calibration"):
+        read_rig(tmp_path / "frames")
 
 
 def test_kalibr_models_we_do_not_have_are_refused(tmp_path):

@@ -37,6 +37,17 @@ COMMANDS = {
     "info": "versions and devices, for bug reports",
 }
 
+EXTRAS = {
+    "lightning": "train",
+    "jsonargparse": "train",
+    "torchmetrics": "train",
+    "numba": "synth",
+    "ray": "scale",
+    "h5py": "egocap",
+    "huggingface_hub": "hub",
+}
+"""Module to the extra of pyproject.toml that brings it."""
+
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
@@ -66,9 +77,10 @@ def main(argv: list[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if debug or (error.name or "").startswith("egorear"):
             raise
+        package = (error.name or "").partition(".")[0]
+        brings = f"egorear[{EXTRAS[package]}]" if package in EXTRAS else package
         print(
-            f"egorear {name}: error: this command needs the package '{error.name}'; "
-            "install the extra that brings it (see README: Install)",
+            f"egorear {name}: error: this command needs the package '{package}': pip install '{brings}'",
             file=sys.stderr,
         )
         return 2

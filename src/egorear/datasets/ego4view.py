@@ -196,6 +196,10 @@ def read_split(root: Path, split: str) -> list[str]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
+        if isinstance(error, FileNotFoundError):
+            others = [name for name in SPLITS if (root / f"{name}.txt").exists()]
+            reason = f"{root} has the splits {', '.join(others)}" if others else f"{root} is no dataset (docs/data.md)"
+            reason = reason if root.is_dir() else f"there is no folder {root}"
         raise UserError(f"cannot read the list of frames {path}: {reason}") from error
     lines = [line.strip().rstrip("/").removeprefix(UNREALEGO_PREFIX) for line in text.splitlines() if line.strip()]
     for line in lines:

@@ -15,6 +15,8 @@ from egorear.geometry.calibration_scaramuzza import OCAM_TEXTS, read_ego4view, r
 from egorear.geometry.rig import SHIPPED, Rig, shipped
 from egorear.geometry.rig_file import numbers, rigid_from_list
 
+SCARAMUZZA_FIELDS = {"polynomialC2W", "polynomialW2C", "image_center"}  # one of them tells a calibration of Ego4View
+
 
 def read_rig(path: str | Path) -> Rig:
     """Reads a rig file, a calibration of Ego4View, EgoPW (or SceneEgo), EgoCap, OpenCV or Kalibr, whichever it is, or a
@@ -27,12 +29,22 @@ def read_rig(path: str | Path) -> Rig:
     if str(path) in SHIPPED:
         return shipped(str(path))
     if path.is_dir():
+        if not any(path.glob("*.json")) and not (path / OCAM_TEXTS["front_left"]).exists():
+            raise UserError(
+                f"{path} is a folder that holds no calibration (.json files of Ego4View or texts of EgoCap)"
+            )
         return read_egocap(path) if (path / OCAM_TEXTS["front_left"]).exists() else read_ego4view(path)
     if path.suffix.lower() in (".yaml", ".yml"):
         return read_opencv_yaml(path) if text_of(path).startswith("%YAML") else read_kalibr(path)
     content = read_json(path)
-    if isinstance(content, dict) and "schema" in content:
+    if isinstance(content, dict) and ("schema" in content or "cameras" in content):
         return Rig.load(path)
+    entries = [content, *content.values()] if isinstance(content, dict) else []
+    if not any(isinstance(entry, dict) and SCARAMUZZA_FIELDS & set(entry) for entry in entries):
+        raise UserError(
+            f"{path} is no calibration that egorear reads: rig files have 'schema' and 'cameras', those of Ego4View "
+            "and EgoPW 'polynomialC2W' and 'polynomialW2C', and those of OpenCV and Kalibr are YAML (docs/rig.md)"
+        )
     is_egopw = isinstance(content, dict) and "intrinsic" in content and "polynomialW2C" in content
     return read_egopw(path) if is_egopw else read_ego4view(path)
 
@@ -119,7 +131,10 @@ def read_kalibr(path: str | Path) -> Rig:
         raise UserError(f"{path} is not valid YAML") from error
     views = [f"cam{i}" for i in range(len(content))] if isinstance(content, dict) else []
     if not views or not all(isinstance(content.get(view), dict) for view in views):
-        raise UserError(f"{path} must be a Kalibr camchain with cam0, cam1, …")
+        raise UserError(
+            f"{path} must be a Kalibr camchain with cam0, cam1, … or a FileStorage file of OpenCV, which begins with "
+            "%YAML:1.0; write others as a rig file (docs/rig.md)"
+        )
     T = torch.eye(4, dtype=torch.float64)
 
     def camera(view: str) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def plot_pose(
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
-        raise UserError("3D plots need matplotlib: pip install 'egorear[view]'") from error
+        raise UserError("3D plots need matplotlib: pip install matplotlib") from error
     width = 0.8 * height * len(viewpoints)
     figure = Figure(figsize=(width / 100, height / 100), dpi=100, facecolor="white")
     canvas = FigureCanvasAgg(figure)
