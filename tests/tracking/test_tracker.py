@@ -73,6 +73,14 @@ def test_peaks_are_pixels_of_the_images_given(tracker):
     )
 
 
+def test_each_frames_peaks_are_pixels_of_its_own_images(tracker):
+    """A batch may hold images of several resolutions: a camera changed it, or frames were gathered."""
+    small, large = pictures(RIG, size=(64, 64)), pictures(RIG, size=(128, 128))
+    together = tracker.predict([small, large], RIG)
+    for row, images in enumerate((small, large)):
+        torch.testing.assert_close(together.joints_2d[row], tracker.predict([images], RIG).joints_2d[0])
+
+
 def test_two_cameras_of_another_calibration(tracker):
     rig = two_camera_rig()
     with warnings.catch_warnings(record=True) as warned:

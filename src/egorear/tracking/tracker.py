@@ -159,26 +159,30 @@ class PoseTracker:
         self.cameras.warn_once(rig, stacklevel=3)
         retaken = self.cameras.retake(frames, rig)
         present, warps = retaken.present, retaken.warps
+        used = tuple(warps[0])
         there = None if present.all() else present.to(self.device)
         with torch.inference_mode():
             output = self.model(normalize(retaken.images.to(self.device)), retaken.rig.to(self.device), there)
         heatmaps = _final_heatmaps(output)
-        index = [self.views.index(view) for view in warps]
+        index = [self.views.index(view) for view in used]
         cells, scores = argmax_2d(heatmaps[:, index].float().cpu())
         pixels = to_image_pixels(cells, self.model.config.image_size, heatmaps.shape[-1])
-        joints_2d = torch.stack([warp.to_source(pixels[:, v]) for v, warp in enumerate(warps.values())], dim=1)
+        joints_2d = torch.stack(
+            [torch.stack([warp.to_source(at) for warp, at in zip(of_frame.values(), places, strict=True)])
+             for of_frame, places in zip(warps, pixels, strict=True)]
+        )  # fmt: skip
         raw = _raw_confidence(output)
         joints = output.poses[:, -1].float().cpu().clone()  # an ordinary tensor, not one of inference mode
         if isinstance(self.model, EgoTAP) and self.model.config.origin == "pelvis":
             # A peak's square, and none of a view that is not there. The root, first, has no heatmap.
             weights = scores.clamp_min(0).square() * present[:, index, None]
-            joints = joints + place(joints[:, 1:], pixels, weights, retaken.rig.select(tuple(warps)))[:, None]
+            joints = joints + place(joints[:, 1:], pixels, weights, retaken.rig.select(used))[:, None]
         return TrackedPose(
             joints=joints,
             confidence=raw if self.calibration is None else self.calibration.apply(raw, present),
             joints_2d=joints_2d.where(present[:, index, None, None], torch.nan),
             scores_2d=scores,
-            views=tuple(warps),
+            views=used,
         )
 
 

@@ -26,13 +26,14 @@ class Retaken:
     """Images of B frames as the training cameras would have taken them.
 
     images: views of the network in its order, black where `present` is False. rig: what would have taken them, the
-    training lenses at the user's places. warps: by view that the user's rig has, how they were made.
+    training lenses at the user's places. warps: of each frame, by view that the user's rig has, how they were made: a
+    camera may change its resolution.
     """
 
     images: UInt8[Tensor, "B V 3 H W"]
     present: Bool[Tensor, "B V"]
     rig: Rig
-    warps: dict[str, ViewWarp]
+    warps: list[dict[str, ViewWarp]]
 
 
 class TrainingCameras:
@@ -128,17 +129,18 @@ class TrainingCameras:
         width, height = next((camera.width, camera.height) for camera in self.rig.cameras.values())
         images = np.zeros((len(frames), len(self.views), height, width, 3), np.uint8)
         present = np.zeros(images.shape[:2], bool)
-        warps = {view: self.warp(rig, view, rig.cameras[view]) for view in used}
+        as_told = {view: self.warp(rig, view, rig.cameras[view]) for view in used}
+        warps = [dict(as_told) for _ in frames]
         for number, frame in enumerate(frames):
             for view in used:
                 if (image := _image(frame, view)) is not None:
-                    warps[view] = self.warp(rig, view, _camera_of(image, rig.cameras[view], view))
+                    warp = self.warp(rig, view, _camera_of(image, rig.cameras[view], view))
                     at = number, self.views.index(view)
-                    images[at], present[at] = warps[view](image), True
+                    images[at], present[at], warps[number][view] = warp(image), True, warp
             if not present[number].any():
                 raise UserError(f"frame {number} of {len(frames)} has no image of any of {', '.join(used)}")
         tensor = torch.from_numpy(images).permute(0, 1, 4, 2, 3)
-        return Retaken(tensor, torch.from_numpy(present), self.network_rig(rig, warps), warps)
+        return Retaken(tensor, torch.from_numpy(present), self.network_rig(rig, as_told), warps)
 
     def warp(self, rig: Rig, view: str, source: Camera) -> ViewWarp:
         """From the view's image, taken by `source` in the place that the rig tells, to the training camera's."""
