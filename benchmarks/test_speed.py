@@ -15,6 +15,7 @@ from egorear.models import MODELS
 from egorear.models.agegopose import AGEgoPose, AGEgoPoseConfig
 from egorear.models.egorear import EgoRear
 from egorear.tracking import PoseStream, PoseTracker
+from egorear.tracking.pose_network import PoseNetwork
 
 
 def test_project_four_views_of_8000_points(benchmark):
@@ -31,7 +32,7 @@ def test_unproject_four_views_of_256_pixels(benchmark):
 
 @pytest.mark.parametrize("name", ["egorear-nano", "egorear-base"])
 def test_track_one_frame_of_four_views(benchmark, name):
-    tracker = PoseTracker(EgoRear(MODELS[name][0]), ego4view_syn(), name)
+    tracker = PoseTracker(PoseNetwork(EgoRear(MODELS[name][0]), ego4view_syn(), None), name)
     rig = ego4view_syn().resized(256, 256)
     images = {view: np.zeros((256, 256, 3), np.uint8) for view in rig.views}
     benchmark(tracker, images, rig)

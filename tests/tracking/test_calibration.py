@@ -120,7 +120,7 @@ def test_a_calibration_of_other_weights_is_refused(folder, changes):
     calibration(folder, **changes).save(folder)
     with pytest.raises(UserError, match="belongs to other weights"):
         PoseTracker.from_pretrained(folder)
-    assert PoseTracker.from_pretrained(folder, calibrated=False).calibration is None
+    assert PoseTracker.from_pretrained(folder, calibrated=False).network.calibration is None
 
 
 @pytest.mark.parametrize(

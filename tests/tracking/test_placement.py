@@ -18,6 +18,7 @@ from egorear.models.heatmap_encoders import MapEncoderConfig
 from egorear.models.pretrained import save_pretrained
 from egorear.tracking import PoseTracker
 from egorear.tracking.placement import place
+from egorear.tracking.pose_network import PoseNetwork
 
 RIG = ego4view_syn()
 BODY = STANDING[None]
@@ -91,7 +92,7 @@ def test_networks_relative_to_the_pelvis_answer_in_the_device_frame(rig):
     """To within what whole heatmap pixels can tell, also through re-rendered lenses in other places."""
     encoder = MapEncoderConfig(kind="cnn", width=32, hidden=(16, 16), features=8)
     config = EgoTAPConfig(origin="pelvis", lifter=TAPLifterConfig(encoder=encoder))
-    tracker = PoseTracker(TruthAboutTheShape(config), unrealego(), "published")
+    tracker = PoseTracker(PoseNetwork(TruthAboutTheShape(config), unrealego(), None), "published")
     pose = tracker(pictures(rig), rig)
     assert (pose.joints - STANDING).norm(dim=-1).max() < 0.02
 

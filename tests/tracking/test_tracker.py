@@ -16,7 +16,7 @@ from egorear.models.egorear import EgoRear
 from egorear.models.images import normalize
 from egorear.models.pretrained import save_pretrained
 from egorear.tracking import PoseTracker
-from egorear.tracking.tracker import raw_confidence
+from egorear.tracking.pose_network import raw_confidence
 from egorear.tracking.weights import find_weights, shipped
 
 RIG = ego4view_syn()
@@ -31,7 +31,7 @@ def test_the_training_rig_is_not_rendered_again(tracker):
     """At its own resolution the tracker is the network: same images, same rig, same pose."""
     images = pictures(RIG, size=(64, 64))
     tensor = torch.from_numpy(np.stack(list(images.values()))).permute(0, 3, 1, 2)
-    expected = tracker.model(normalize(tensor[None]), RIG.resized(64, 64)).poses[0, -1]
+    expected = tracker.network.model(normalize(tensor[None]), RIG.resized(64, 64)).poses[0, -1]
     pose = tracker(images, RIG)
     torch.testing.assert_close(pose.joints, expected, atol=1e-5, rtol=1e-5)
     assert pose.joints.shape == (16, 3)
@@ -48,8 +48,8 @@ def test_a_confidence_head_is_asked_before_the_heatmaps(tmp_path):
     tracker = PoseTracker.from_pretrained(tmp_path / "sure")
     images = pictures(RIG, size=(64, 64))
     tensor = torch.from_numpy(np.stack(list(images.values()))).permute(0, 3, 1, 2)
-    expected = tracker.model(normalize(tensor[None]), RIG.resized(64, 64)).confidence
-    assert raw_confidence(tracker.model) == "head"
+    expected = tracker.network.model(normalize(tensor[None]), RIG.resized(64, 64)).confidence
+    assert raw_confidence(tracker.network.model) == "head"
     torch.testing.assert_close(tracker(images, RIG).confidence, expected[0].sigmoid(), atol=1e-5, rtol=1e-5)
 
 

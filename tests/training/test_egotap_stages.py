@@ -74,7 +74,7 @@ def test_frozen_heatmap_networks_keep_weights_and_statistics(stages: Path) -> No
 
 def test_the_trained_network_is_a_tracker_of_its_rig(stages: Path, dataset: Path) -> None:
     tracker = PoseTracker.from_pretrained(stages / "lifter" / "model")
-    assert isinstance(tracker.model, EgoTAP)
+    assert isinstance(tracker.network.model, EgoTAP)
     data = open_dataset(dataset, "test", 64)
     assert tracker.training_rig.T_camera_device.equal(data.rig.T_camera_device)  # `fit` keeps it beside the weights
     pose = tracker(data[0].images, data[0].rig)

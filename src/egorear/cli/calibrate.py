@@ -51,8 +51,9 @@ def run(args: argparse.Namespace) -> int:
     from egorear.evaluation.reliability import by_part, reliability_of
     from egorear.geometry.skeleton import EGO4VIEW
     from egorear.tracking.calibration import Calibration, Platt, hash_weights, out_of_fold
+    from egorear.tracking.pose_network import PoseNetwork, raw_confidence
     from egorear.tracking.sources import DatasetSource
-    from egorear.tracking.tracker import PoseTracker, raw_confidence
+    from egorear.tracking.tracker import PoseTracker
     from egorear.tracking.weights import find_weights
     from egorear.viewer.reliability_plot import plot_reliability
 
@@ -68,7 +69,8 @@ def run(args: argparse.Namespace) -> int:
     calibrated = platt.apply(raw, present) if unseen is None else unseen
     whole, lost = slice(0, len(source)), slice(len(source), None)
 
-    kind = raw_confidence(tracker.model)
+    assert isinstance(tracker.network, PoseNetwork)  # exports were refused with `calibrated`
+    kind = raw_confidence(tracker.network.model)
 
     def rows_of(frames: slice) -> "dict[str, Reliability]":
         both = {f"raw ({kind})": raw, "calibrated": calibrated}

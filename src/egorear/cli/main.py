@@ -18,6 +18,7 @@ COMMANDS = {
     "convert": "poses.npz to BVH or CSV, for animation programs, engines and tables",
     "live": "cameras to poses as they come, sent to engines and avatars",
     "view": "look at a poses.npz: one interactive HTML page, or Rerun",
+    "export": "a network to one ONNX file, checked against torch",
     "evaluate": "score a poses.npz; study a network under faults or with fewer cameras",
     "compare": "poses of several networks on the same frames, joint by joint",
     "calibrate": "make a network's confidences mean what they say",

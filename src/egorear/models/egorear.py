@@ -158,7 +158,7 @@ class EgoRear(nn.Module):
             head = self.heatmap_heads[pair] if len(self.heatmap_heads) else None
             images_of_pair = images[:, self._span(views)].flatten(0, 1)
             estimated = self.estimators[pair](images_of_pair, head, self.config.detach_heatmaps)
-            parts.append([maps.unflatten(0, (len(images), -1)) for maps in estimated])
+            parts.append([maps.unflatten(0, (-1, len(views))) for maps in estimated])
         features, contexts, heatmaps = zip(*parts, strict=True)
         return _join(features), _join(contexts), _join(heatmaps)
 

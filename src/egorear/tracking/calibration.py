@@ -154,7 +154,15 @@ def hash_weights(folder: str | Path) -> str:
     Raises:
         UserError: the file cannot be read.
     """
-    path = Path(folder) / WEIGHTS
+    return sha256_of(Path(folder) / WEIGHTS)
+
+
+def sha256_of(path: Path) -> str:
+    """A file's SHA-256.
+
+    Raises:
+        UserError: it cannot be read.
+    """
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

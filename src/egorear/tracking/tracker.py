@@ -10,15 +10,15 @@ from torch import Tensor
 
 from egorear.errors import UserError
 from egorear.geometry.rig import Rig, ego4view_syn
-from egorear.geometry.skeleton import EGO4VIEW, Skeleton
-from egorear.heatmaps import argmax_2d, to_image_pixels
+from egorear.geometry.skeleton import Skeleton
 from egorear.models.agegopose import AGEgoPose
-from egorear.models.egorear import EgoRear, EgoRearOutput
+from egorear.models.egorear import EgoRear
 from egorear.models.egotap import EgoTAP
-from egorear.models.images import normalize
 from egorear.models.pretrained import load_pretrained
-from egorear.tracking.calibration import Platt, Raw, find_calibration
+from egorear.tracking.calibration import find_calibration
+from egorear.tracking.onnx_network import OnnxNetwork, is_export
 from egorear.tracking.placement import place
+from egorear.tracking.pose_network import PoseNetwork, raw_confidence
 from egorear.tracking.training_cameras import Image, TrainingCameras
 from egorear.tracking.weights import DEFAULT, find_weights
 
@@ -47,26 +47,13 @@ class PoseTracker:
 
     Images of other lenses or orientations than `training_rig`'s are re-rendered (`training_cameras.py`); the network is
     told which views there are. Poses relative to the pelvis are placed by the heatmaps (`placement.py`). `model_id`
-    names the weights in result files. calibration: what turns the network's raw confidences (`raw_confidence`) into
-    probabilities.
+    names the weights in result files.
     """
 
-    def __init__(
-        self,
-        model: EgoRear | EgoTAP,
-        training_rig: Rig,
-        model_id: str = "",
-        device: torch.device | str = "cpu",
-        calibration: Platt | None = None,
-    ) -> None:
-        if model.lifter is None:
-            raise UserError(f"the network '{model_id}' makes no poses: it was saved before its last training stage")
-        size = model.config.image_size
-        self.model = model.eval().to(device)
-        self.cameras = TrainingCameras(training_rig.select(model.config.views).resized(size, size), model_id)
+    def __init__(self, network: PoseNetwork | OnnxNetwork, model_id: str = "") -> None:
+        self.network = network
+        self.cameras = TrainingCameras(network.lenses, model_id)
         self.model_id = model_id
-        self.device = torch.device(device)
-        self.calibration = calibration
 
     @classmethod
     def from_pretrained(
@@ -75,12 +62,18 @@ class PoseTracker:
         """Loads shipped weights by name, a folder, or a Hugging Face Hub id "organisation/name".
 
         The folder holds `model.safetensors`, `config.json`, unless trained for Ego4View-Syn's rig `rig.json`, and
-        `calibration.json` if `egorear calibrate` made one; it is used if `calibrated`.
+        `calibration.json` if `egorear calibrate` made one; it is used if `calibrated`. Or it is one that
+        `egorear export` wrote (docs/export.md); then ONNX Runtime runs it.
 
         Raises:
             UserError: there are none, a file is damaged, the device is not there, or it is no pose network.
         """
         folder = find_weights(name)
+        if is_export(folder):
+            if not calibrated:
+                raise UserError(f"{folder} is an export, whose confidences stay as they are: use the weights it is of")
+            network = OnnxNetwork.load(folder, device)
+            return cls(network, network.model_id)
         model = load_pretrained(folder)
         if isinstance(model, AGEgoPose):
             raise UserError(f"{folder} holds AGEgoPose, which looks along time: use ClipTracker or egorear predict")
@@ -93,14 +86,16 @@ class PoseTracker:
         rig = Rig.load(rig_file) if rig_file.exists() else ego4view_syn()
         calibration = find_calibration(folder, raw_confidence(model), model.config.views) if calibrated else None
         try:
-            return cls(model, rig, folder.resolve().name, device, calibration)
+            return cls(PoseNetwork(model, rig, calibration).to(device), folder.resolve().name)
+        except UserError as error:
+            raise UserError(f"{folder}: {error}") from error
         except (RuntimeError, AssertionError) as error:  # how torch says that it has no such device
             raise UserError(f"device '{device}' cannot be used: {error}".splitlines()[0]) from error
 
     @property
     def skeleton(self) -> Skeleton:
         """Whose joints the poses have."""
-        return self.model.config.joints if isinstance(self.model, EgoTAP) else EGO4VIEW
+        return self.network.skeleton
 
     @property
     def training_rig(self) -> Rig:
@@ -160,48 +155,28 @@ class PoseTracker:
         retaken = self.cameras.retake(frames, rig)
         present, warps = retaken.present, retaken.warps
         used = tuple(warps[0])
-        there = None if present.all() else present.to(self.device)
+        to = self.network.device
         with torch.inference_mode():
-            output = self.model(normalize(retaken.images.to(self.device)), retaken.rig.to(self.device), there)
-        heatmaps = _final_heatmaps(output)
+            answer = self.network(retaken.images.to(to), retaken.rig.T_camera_device.to(to), present.to(to))
+        # Ordinary tensors, not those of inference mode.
+        joints, confidence, pixels, scores = (part.cpu().clone() for part in answer)
         index = [self.views.index(view) for view in used]
-        cells, scores = argmax_2d(heatmaps[:, index].float().cpu())
-        pixels = to_image_pixels(cells, self.model.config.image_size, heatmaps.shape[-1])
+        pixels, scores = pixels[:, index], scores[:, index]
         joints_2d = torch.stack(
             [torch.stack([warp.to_source(at) for warp, at in zip(of_frame.values(), places, strict=True)])
              for of_frame, places in zip(warps, pixels, strict=True)]
         )  # fmt: skip
-        raw = _raw_confidence(output)
-        joints = output.poses[:, -1].float().cpu().clone()  # an ordinary tensor, not one of inference mode
-        if isinstance(self.model, EgoTAP) and self.model.config.origin == "pelvis":
+        if self.network.origin == "pelvis":
             # A peak's square, and none of a view that is not there. The root, first, has no heatmap.
             weights = scores.clamp_min(0).square() * present[:, index, None]
             joints = joints + place(joints[:, 1:], pixels, weights, retaken.rig.select(used))[:, None]
         return TrackedPose(
             joints=joints,
-            confidence=raw if self.calibration is None else self.calibration.apply(raw, present),
+            confidence=confidence,
             joints_2d=joints_2d.where(present[:, index, None, None], torch.nan),
             scores_2d=scores,
             views=used,
         )
-
-
-def raw_confidence(model: EgoRear | EgoTAP) -> Raw:
-    """What the network's uncalibrated confidences are."""
-    return "head" if isinstance(model, EgoRear) and model.config.confidence else "peaks"
-
-
-def _raw_confidence(output: EgoRearOutput) -> Float[Tensor, "B J"]:
-    if output.confidence is not None:
-        return output.confidence.float().sigmoid().cpu().clone()
-    seen = _final_heatmaps(output).float().amax(dim=(1, -2, -1)).clamp(0, 1).cpu()
-    return torch.cat((seen[:, :1], seen), dim=1)
-
-
-def _final_heatmaps(output: EgoRearOutput) -> Float[Tensor, "B V K h w"]:
-    heatmaps = output.heatmaps_initial if output.heatmaps_refined is None else output.heatmaps_refined
-    assert heatmaps is not None  # every network that makes poses has them
-    return heatmaps
 
 
 def _by_view(images: UInt8[Tensor, "V 3 H W"], rig: Rig) -> dict[str, Image | None]:
