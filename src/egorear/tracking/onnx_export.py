@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+import jaxtyping
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -45,7 +46,7 @@ def export_onnx(network: PoseNetwork, path: Path, about: dict[str, Any], samplin
         torch.ones(count, len(views), dtype=torch.bool),
     )
     free = None if batch is not None else {0: torch.export.Dim("batch", min=1, max=4096)}
-    with torch.no_grad(), _quiet():
+    with torch.no_grad(), _tracing():
         exported = torch.export.export(network, example, dynamic_shapes=(free, None, free))
         if sampling == "gather":
             exported = exported.run_decompositions({torch.ops.aten.grid_sampler.default: sample_by_gather})
@@ -95,7 +96,7 @@ def describe(network: PoseNetwork, model_id: str, sampling: Sampling, batch: int
         "outputs": {
             "joints": f"float32 ({frames}, {joints}, 3): metres, from the origin",
             "confidence": f"float32 ({frames}, {joints}): 0 to 1; if calibrated, probability of an error below 100 mm",
-            "joints_2d": f"float32 ({frames}, {views}, {joints - 1}, 2): pixels of the images, all joints but the first;"
+            "joints_2d": f"float32 ({frames}, {views}, {joints - 1}, 2): pixels of the images, joints after the first;"
             " the centre of the top left pixel is (0, 0); without meaning where a view is not present",
             "scores_2d": f"float32 ({frames}, {views}, {joints - 1}): the heatmaps' peaks; 0 where a view is absent",
         },
@@ -130,14 +131,17 @@ def _size(network: PoseNetwork) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the exporter's remarks on packages it could have used and on its own deprecated calls."""
+def _tracing() -> Iterator[None]:
+    """Without the exporter's remarks on packages it could have used and on its own deprecated calls, and without
+    checks of annotated shapes, if somebody has switched them on: comparing the batch's size makes it a constant."""
     logger = logging.getLogger("torch.onnx")
-    level = logger.level
+    level, unchecked = logger.level, jaxtyping.config.jaxtyping_disable
     logger.setLevel(logging.ERROR)
+    jaxtyping.config.update("jaxtyping_disable", True)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         logger.setLevel(level)
+        jaxtyping.config.update("jaxtyping_disable", unchecked)
