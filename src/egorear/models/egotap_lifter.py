@@ -99,7 +99,7 @@ class TAPLifter(nn.Module):
         propagated = self.propagation(joint, relation)
         rows = self.joint_head(torch.cat((joint, propagated), dim=-1))
         if self.global_head is None:
-            poses = torch.cat((rows.new_zeros(len(rows), 1, 3), rows), dim=1)
+            poses = torch.cat((rows.new_zeros(rows.shape[0], 1, 3), rows), dim=1)
         else:
             offset, root = self.global_head(propagated.flatten(1)).unflatten(1, (2, 1, 3)).unbind(1)
             rows = rows + offset

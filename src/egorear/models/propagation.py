@@ -136,7 +136,7 @@ class RecurrentLayer(nn.Module):
         if self.relation is not None and passing is not None:
             gates = gates + self.relation(passing[..., size:] * relation)
         # States of the root and of nodes as they come, in lists: no index has to go to a device.
-        root = gates.new_zeros(len(x), size)
+        root = gates.new_zeros(x.shape[0], size)
         hidden, cell = [root] + [root] * gates.shape[1], [root] + [root] * gates.shape[1]
         of_node = gates.unbind(1)
         for nodes, sources in levels:
