@@ -1,9 +1,11 @@
 """`egorear export` through the command's front door: what it writes answers as torch does, or is not kept."""
 
 import json
+import re
 import shutil
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +25,7 @@ from egorear.tracking.tracker import TrackedPose
 onnx = pytest.importorskip("onnx", reason="the extra 'export' is not installed")
 pytest.importorskip("onnxruntime", reason="the extra 'export' is not installed")
 
+DOCUMENT = Path(__file__).parents[2] / "docs" / "export.md"
 RIG = ego4view_syn()
 # Exporting takes a time in proportion to the operations of the graph: as few as there are kinds of them.
 QUICK = replace(
@@ -113,6 +116,24 @@ def test_it_tracks_as_the_weights_do(exported):
     moved = front.with_extrinsics(T_camera_device)
     assert not torch.equal(theirs(frames[0], moved).joints, theirs(frames[0], front).joints)
     assert_same(ours(frames[0], moved), theirs(frames[0], moved))
+
+
+def test_the_documented_use_without_this_package(exported, tmp_path, monkeypatch):
+    (example,) = [
+        block
+        for block in re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.S)
+        if "InferenceSession" in block
+    ]
+    shutil.copytree(exported[1], tmp_path / "my_export")
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(example, names)
+    tracker = PoseTracker.from_pretrained(exported[0])
+    black = {view: np.zeros((64, 64, 3), np.uint8) for view in QUICK.views}
+    expected = tracker(black, tracker.training_rig)
+    np.testing.assert_allclose(names["joints"][0], expected.joints, atol=1e-4)
+    np.testing.assert_allclose(names["confidence"][0], expected.confidence, atol=1e-4)
+    assert (names["joints_2d"].shape, names["scores_2d"].shape) == ((1, 2, 15, 2), (1, 2, 15))
 
 
 def test_predict_takes_it_for_weights_and_calibrate_does_not(exported, data, tmp_path, capsys):

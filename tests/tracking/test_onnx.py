@@ -41,15 +41,16 @@ def test_an_export_is_refused_beyond_a_tenth_of_a_millimetre_or_if_it_says_nothi
 
 
 def test_every_set_of_views_is_compared_and_lost_ones_are_noise():
-    images = torch.zeros(15, 4, 3, 8, 8, dtype=torch.uint8)
-    whole, *lost = with_views_lost((images, LENSES.T_camera_device, torch.ones(15, 4, dtype=torch.bool)), sets=1)
+    images = torch.zeros(5, 4, 3, 8, 8, dtype=torch.uint8)
+    given = images, LENSES.T_camera_device, torch.ones(5, 4, dtype=torch.bool)
+    (whole, *lost), (_, last) = with_views_lost(given, first=0, rounds=2), with_views_lost(given, first=10, rounds=1)
     assert whole[2].all()
-    ((shown, _, present),) = lost
+    shown, present = (torch.cat(parts) for parts in list(zip(*lost, last, strict=True))[::2])
     assert len({tuple(row) for row in present.tolist()}) == 14  # all but none and all of them
     assert present.any(dim=1).all()
     assert not shown[present].any()
     assert (shown[~present].flatten(1) > 0).any(dim=1).all()
-    (alone,) = with_views_lost((images[:, :1], LENSES.T_camera_device[:1], present[:, :1] | True))
+    (alone,) = with_views_lost((images[:, :1], LENSES.T_camera_device[:1], given[2][:, :1]), first=0, rounds=2)
     assert alone[2].all()
 
 

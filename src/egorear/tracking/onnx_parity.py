@@ -83,15 +83,15 @@ def parity(network: PoseNetwork, exported: OnnxNetwork, batches: Sequence[Given]
     )
 
 
-def with_views_lost(given: Given, sets: int = 2) -> Iterator[Given]:
-    """The batch as it is, and once more for each of `sets` rounds in which each frame lacks some of its views: over
-    the frames, every set of views in turn. What is in a lost view is noise, which must not matter."""
+def with_views_lost(given: Given, first: int, rounds: int) -> Iterator[Given]:
+    """The batch as it is, then in rounds in which each frame lacks some of its views: all sets of views in turn, from
+    the one with the number `first` on. What is in a lost view is noise, which must not matter."""
     images, T, present = given
     yield given
     views = range(present.shape[1])
     kept = [set(some) for count in views for some in combinations(views, count) if some]
-    for number in range(sets if kept else 0):
-        chosen = [kept[(number * len(images) + frame) % len(kept)] for frame in range(len(images))]
+    for start in range(first, first + rounds * len(images) if kept else first, len(images)):
+        chosen = [kept[number % len(kept)] for number in range(start, start + len(images))]
         there = present & torch.tensor([[view in some for view in views] for some in chosen])
         there = torch.where(there.any(dim=1, keepdim=True), there, present)  # at least one view in every frame
         noise = torch.randint_like(images, 256)
