@@ -114,6 +114,8 @@ def _session(path: Path, device: torch.device | str) -> Any:
         raise UserError(f"device '{device}' cannot be used: this ONNX Runtime has no support for it")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
+    # Threads that wait spinning are slow on busy cores; torch's do not either (cli/main.py).
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors, which are raised, too
     settings = {"device_id": kind.index or 0} if kind.type == "cuda" else {}
     try:
