@@ -97,7 +97,8 @@ def test_wrong_arguments_are_told_in_one_sentence(tmp_path, poses_file, capsys, 
     assert "--out FILE.html needs nothing" in refused(capsys, poses_file, "--out", tmp_path / "a.rrd")
 
 
-COMMANDS = re.findall(r"^\$ egorear (view .*)$", (Path(__file__).parents[2] / "docs" / "view.md").read_text(), re.M)
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "view.md").read_text()
+COMMANDS = re.findall(r"^\$ egorear (view .*)$", DOCUMENT, re.M)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -116,6 +117,14 @@ def test_the_commands_of_the_document(command, tmp_path, monkeypatch):
         monkeypatch.setattr("egorear.viewer.rerun_log.show_rerun", lambda path: shown.append(path.stat().st_size))
     assert main(shlex.split(command.replace("/data/Ego4View-Syn", "data"))) == 0
     assert shown[0] > 1000 if shows else Path(command.split()[-1]).stat().st_size > 1000
+
+
+def test_the_python_of_the_document(tmp_path, poses_file, monkeypatch):
+    write_dataset(tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    (example,) = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
+    exec(compile(example.replace("/data/Ego4View-Syn", "data"), "view.md", "exec"), {})
+    assert len(recording(tmp_path / "page.html")["pictures"]) == 3
 
 
 def test_a_damaged_picture_leaves_no_page(tmp_path, poses_file, capsys):

@@ -132,13 +132,9 @@ def _scene(poses: "Poses", args: argparse.Namespace) -> "Scene":
         from egorear.tracking.sources import open_source
 
         scene = scene_of_source(poses, open_source(args.sources, rig) if args.sources else None, rig)
-    if scene.rig is not None and poses.rig_hash not in {each.hash() for each in _distinct(scene)}:
+    if scene.rig is not None and poses.rig_hash not in {each.hash() for each in scene.distinct_rigs}:
         print(f"note: the poses were seen with rig {poses.rig_hash}, not {scene.rig.hash()}", file=sys.stderr)
     return scene
-
-
-def _distinct(scene: "Scene") -> list:
-    return list({id(rig): rig for rig in scene.rigs if rig is not None}.values())
 
 
 def with_progress(pictures: "Pictures") -> "Iterator[Picture]":

@@ -19,10 +19,9 @@ import torch
 
 from egorear.files import write_text
 from egorear.geometry.cameras import Camera
-from egorear.geometry.rig import Rig
 from egorear.geometry.transforms import invert_rigid
 from egorear.viewer.overlay import SIDES, TRUTH, draw_view, side_of, side_of_bone
-from egorear.viewer.scene import Images, Picture, Pictures, Scene, lens_outline, within_budget
+from egorear.viewer.scene import Images, Picture, Pictures, Scene, within_budget
 
 PAGE = Path(__file__).parent / "page"
 SCRIPTS = ("recording.js", "orbit.js", "space.js", "timeline.js", "main.js")
@@ -83,8 +82,8 @@ def _hash(text: str) -> str:
 def _content(scene: Scene, title: str) -> dict[str, Any]:
     """Everything but the pictures, as page/recording.js reads it."""
     poses, skeleton = scene.poses, scene.skeleton
-    rigs = list({id(rig): rig for rig in scene.rigs if rig is not None}.values())
-    places = {id(rig): place for place, rig in enumerate(rigs)}
+    places = {id(rig): place for place, rig in enumerate(scene.distinct_rigs)}
+    T_device_camera = [invert_rigid(rig.T_camera_device.double().cpu()).numpy() for rig in scene.distinct_rigs]
     return {
         "schema": SCHEMA,
         "version": VERSION,
@@ -103,14 +102,10 @@ def _content(scene: Scene, title: str) -> dict[str, Any]:
         "truth": None if scene.truth is None else _floats(scene.truth),
         "errors_mm": None if scene.errors_mm is None else _floats(scene.errors_mm),
         "floor_m": scene.floor_m,
-        "lenses": [] if not rigs else _lenses(rigs[0]),
-        "T_device_camera": _floats([invert_rigid(rig.T_camera_device.double().cpu()).numpy() for rig in rigs]),
+        "lenses": [{"view": view, "outline": rays.round(4).tolist()} for view, rays in scene.outlines.items()],
+        "T_device_camera": _floats(T_device_camera),
         "rig_of_frame": [-1 if rig is None else places[id(rig)] for rig in scene.rigs],
     }
-
-
-def _lenses(rig: Rig) -> list[dict[str, Any]]:
-    return [{"view": view, "outline": lens_outline(rig, view).round(4).tolist()} for view in rig.views]
 
 
 def _floats(values: np.ndarray | Sequence[np.ndarray]) -> str:

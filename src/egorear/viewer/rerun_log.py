@@ -22,7 +22,7 @@ from egorear.geometry.cameras import Camera
 from egorear.geometry.rig import Rig
 from egorear.geometry.transforms import invert_rigid
 from egorear.viewer.overlay import SIDES, TRUTH, bone_curves, side_of, side_of_bone
-from egorear.viewer.scene import Images, Picture, Pictures, Scene, lens_outline, within_budget
+from egorear.viewer.scene import Images, Picture, Pictures, Scene, within_budget
 
 APPLICATION = "egorear"
 TILE_PX = 480
@@ -95,7 +95,7 @@ def _log(
             for each in ("device/cameras", "views"):
                 stream.log(each, rr.Clear(recursive=True))
         elif rig is not shown:
-            _log_cameras(stream, rig)
+            _log_cameras(stream, scene, rig)
         if rig is not None and (frame in pictures or not pictures):  # no pose over the picture of another frame
             _log_views(stream, scene, frame, rig, cameras, pictures.get(frame, {}))
         shown = rig
@@ -107,8 +107,8 @@ def _log_poses(stream: rr.RecordingStream, scene: Scene, frame: int) -> None:
     colors = [SIDES[side_of(skeleton, joint)] for joint in range(len(skeleton))]
     bones = [SIDES[side_of_bone(skeleton, bone)] for bone in skeleton.bones]
     joints = poses.joints[frame]
-    stream.log("device/pose/joints", rr.Points3D(joints, colors=colors, radii=JOINT_M, labels=poses.joint_names,
-                                                 show_labels=False))  # fmt: skip
+    spots = rr.Points3D(joints, colors=colors, radii=JOINT_M, labels=poses.joint_names, show_labels=False)
+    stream.log("device/pose/joints", spots)
     ends = np.array(skeleton.bones)
     stream.log("device/pose/bones", rr.LineStrips3D(joints[ends], colors=bones, radii=BONE_M))
     stream.log("curves/mean_confidence", rr.Scalars(float(poses.confidence[frame].mean())))
@@ -116,18 +116,17 @@ def _log_poses(stream: rr.RecordingStream, scene: Scene, frame: int) -> None:
         return
     truth, errors = scene.truth[frame], scene.errors_mm[frame]
     strips = truth[ends]
-    stream.log(
-        "device/truth", rr.LineStrips3D(strips[np.isfinite(strips).all((1, 2))], colors=[TRUTH], radii=BONE_M / 3)
-    )
+    known = strips[np.isfinite(strips).all((1, 2))]
+    stream.log("device/truth", rr.LineStrips3D(known, colors=[TRUTH], radii=BONE_M / 3))
     if np.isfinite(errors).any():
         stream.log("curves/mean_error_mm", rr.Scalars(float(np.nanmean(errors))))
 
 
-def _log_cameras(stream: rr.RecordingStream, rig: Rig) -> None:
+def _log_cameras(stream: rr.RecordingStream, scene: Scene, rig: Rig) -> None:
     """What each lens sees: rays around it, 9 cm long, and its axis."""
     T_device_camera = invert_rigid(rig.T_camera_device.double().cpu()).numpy()
-    for view, T in zip(rig.views, T_device_camera, strict=True):
-        rim = LENS_M * lens_outline(rig, view)
+    for (view, rays), T in zip(scene.outlines.items(), T_device_camera, strict=True):
+        rim = LENS_M * rays
         strips = [np.concatenate((rim, rim[:1])), np.array([[0, 0, 0], [0, 0, 1.6 * LENS_M]])]
         strips += [np.stack((np.zeros(3), ray)) for ray in rim[::6]]
         placed = [strip @ T[:3, :3].T + T[:3, 3] for strip in strips]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -60,12 +61,22 @@ class Scene:
         if not self.rigs:
             object.__setattr__(self, "rigs", (None,) * len(self.poses))
 
+    @cached_property
+    def distinct_rigs(self) -> list[Rig]:
+        """The cameras of all frames, each once."""
+        return list({id(rig): rig for rig in self.rigs if rig is not None}.values())
+
     @property
     def rig(self) -> Rig | None:
         """The cameras of the first frame whose cameras are known."""
-        return next((rig for rig in self.rigs if rig is not None), None)
+        return self.distinct_rigs[0] if self.distinct_rigs else None
 
-    @property
+    @cached_property
+    def outlines(self) -> dict[str, Float[np.ndarray, "points 3"]]:
+        """`lens_outline` of every view."""
+        return {} if self.rig is None else {view: lens_outline(self.rig, view) for view in self.rig.views}
+
+    @cached_property
     def errors_mm(self) -> Float32[np.ndarray, "N J"] | None:
         """Each joint's distance from its truth, NaN where there is none."""
         if self.truth is None:
