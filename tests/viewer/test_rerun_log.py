@@ -1,11 +1,12 @@
 """The Rerun recording, read back by Rerun's own reader: poses in space, and in each view where its lens shows them."""
 
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from tests.people import write_dataset
+from tests.people import two_camera_rig, write_dataset
 from tests.viewer.test_html import poses_of
 
 from egorear.datasets.opening import open_dataset
@@ -80,6 +81,15 @@ def test_the_viewer_is_opened_for_this_machine_only(written, monkeypatch):
     with pytest.raises(UserError, match="does not open here"):
         rerun_log.show_rerun(written[1])
     assert ran[0][2:] == ["rerun_cli", "--new", "--bind", "127.0.0.1", str(written[1])]
+
+
+def test_a_view_may_have_any_name(tmp_path):
+    from egorear.viewer.rerun_log import write_rerun
+
+    rig = two_camera_rig()
+    rig = replace(rig, cameras={"left / eye": rig.cameras["front_left"], "über": rig.cameras["front_right"]})
+    write_rerun(tmp_path / "a.rrd", Scene(poses_of(["only"]), None, [rig]), "named")
+    assert column(tmp_path / "a.rrd", "/views/left\\ \\/\\ eye/pose", "LineStrips2D:strips")[0]
 
 
 def test_poses_alone_are_a_recording_too(tmp_path):

@@ -130,7 +130,7 @@ def _log_cameras(stream: rr.RecordingStream, scene: Scene, rig: Rig) -> None:
         strips = [np.concatenate((rim, rim[:1])), np.array([[0, 0, 0], [0, 0, 1.6 * LENS_M]])]
         strips += [np.stack((np.zeros(3), ray)) for ray in rim[::6]]
         placed = [strip @ T[:3, :3].T + T[:3, 3] for strip in strips]
-        stream.log(f"device/cameras/{view}", rr.LineStrips3D(placed, colors=[LENS_COLOR], radii=0.0015))
+        stream.log(["device", "cameras", view], rr.LineStrips3D(placed, colors=[LENS_COLOR], radii=0.0015))
 
 
 def _log_views(
@@ -144,7 +144,7 @@ def _log_views(
     """The pictures that there are, and in every view the poses as its lens bends them."""
     for view, camera in cameras.items():
         if view in jpegs:
-            stream.log(f"views/{view}/picture", rr.EncodedImage(contents=jpegs[view], media_type="image/jpeg"))
+            stream.log(["views", view, "picture"], rr.EncodedImage(contents=jpegs[view], media_type="image/jpeg"))
         T = rig.T_camera_device[rig.views.index(view)].float().cpu()
         for name, joints in (("pose", scene.poses.joints), ("truth", scene.truth)):
             if joints is None:
@@ -152,7 +152,7 @@ def _log_views(
             strips, bones = _strips(camera, T, joints[frame], scene)
             colors = [TRUTH if name == "truth" else SIDES[side_of_bone(scene.skeleton, bone)] for bone in bones]
             radius, order = (2.0, 30.0) if name == "pose" else (1.0, 20.0)  # the pose over the truth over the picture
-            stream.log(f"views/{view}/{name}", rr.LineStrips2D(strips, colors=colors, radii=radius, draw_order=order))
+            stream.log(["views", view, name], rr.LineStrips2D(strips, colors=colors, radii=radius, draw_order=order))
 
 
 def _strips(
@@ -172,7 +172,7 @@ def _strips(
 
 def _blueprint(views: list[str], with_truth: bool) -> rrb.Blueprint:
     space = rrb.Spatial3DView(origin="device", name="device frame, m")
-    flat = [rrb.Spatial2DView(origin=f"views/{view}", name=view) for view in views]
+    flat = [rrb.Spatial2DView(origin=f"views/{rr.escape_entity_path_part(view)}", name=view) for view in views]
     top = rrb.Horizontal(space, rrb.Grid(*flat), column_shares=[3, 2]) if views else space
     curve = "mean_error_mm" if with_truth else "mean_confidence"
     curves = rrb.TimeSeriesView(origin=f"curves/{curve}", name=curve.replace("_", " "))
