@@ -7,12 +7,13 @@ import numpy as np
 
 
 class FakeCamera:
-    """Gives an image every `period` seconds, whose number stands in all its pixels; so many of them (None: no end),
-    after which it is lost."""
+    """Gives an image every `period` seconds, whose number, from 1, stands in all its pixels; so many of them (None: no
+    end), after which it is lost. times: when."""
 
     def __init__(self, size=(64, 64), period=0.005, images=None):
         self.size, self.period, self.left = size, period, images
         self.count = 0
+        self.times = []
         self.released = False
 
     def isOpened(self):
@@ -23,6 +24,7 @@ class FakeCamera:
         if self.left is not None and self.count >= self.left:
             return False, None
         self.count += 1
+        self.times.append(time.monotonic())
         return True, np.full((self.size[1], self.size[0], 3), self.count % 256, np.uint8)
 
     def release(self):

@@ -151,7 +151,7 @@ def test_an_avatar_by_a_network_that_looks_along_time(root, receiver, capsys):
 
 
 class Stage:
-    """A source of black images, and a tracker that sees a pose in each; of the images only who holds them knows."""
+    """A source of black images that are 5 s old, and a tracker that sees a pose in each; of the images only who holds them knows."""
 
     def __init__(self, moments):
         self.moments, self.images = moments, []
@@ -161,11 +161,19 @@ class Stage:
         for number in range(self.moments):
             image = np.zeros((8, 8, 3), np.uint8)
             self.images.append(weakref.ref(image))
-            yield Moment(str(number), {"front": image}, number / 30, time.monotonic())
+            yield Moment(str(number), {"front": image}, number / 30, time.monotonic() - 5)
             del image
 
     def push(self, images):
         return LivePose(torch.zeros(16, 3), torch.ones(16))
+
+
+def test_latency_counts_from_the_arrival_of_the_images():
+    stage = Stage(5)
+    session = Session(stage, None, None)
+    session.run(stage)
+    assert min(session.latency) > 5
+    assert max(session.computing) < 5
 
 
 def test_a_run_without_an_end_keeps_no_images():
