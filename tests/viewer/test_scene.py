@@ -38,7 +38,7 @@ def test_poses_that_cannot_be_drawn_are_refused():
     with pytest.raises(UserError, match="no poses"):
         Scene(poses_of([]))
     poses = poses_of(["a"])
-    with pytest.raises(UserError, match="none of the sets"):
+    with pytest.raises(UserError, match="no known set"):
         Scene(Poses(**{**vars(poses), "joint_names": ("Tail", *poses.joint_names[1:])}))
 
 

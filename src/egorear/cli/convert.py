@@ -12,7 +12,6 @@ from egorear.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
-    from egorear.geometry.skeleton import Skeleton
     from egorear.poses import Poses
 
 WORLDS = ("y-up", "z-up", "y-down", "z-down")
@@ -85,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
 def _write_bvh(args: argparse.Namespace, poses: "Poses", T_world_device: "np.ndarray | None") -> dict[str, Any]:
     import numpy as np
 
+    from egorear.geometry.skeleton import skeleton_named
     from egorear.outputs import axes
     from egorear.outputs.bvh import write_bvh
     from egorear.outputs.humanoid import Humanoid
@@ -98,9 +98,9 @@ def _write_bvh(args: argparse.Namespace, poses: "Poses", T_world_device: "np.nda
         )
     try:
         step, indices = evenly(poses.timestamps)
+        humanoid = Humanoid(skeleton_named(poses.joint_names))
     except UserError as error:
         raise UserError(f"{args.poses}: {error}") from error
-    humanoid = Humanoid(_skeleton(poses, args.poses))
     pose = humanoid.solve(poses.joints)
     seen = np.isin(pose.names, poses.joint_names)
     moved_m = np.linalg.norm(pose.forward()[0] - humanoid.places(poses.joints), axis=-1)[:, seen].mean()
@@ -154,12 +154,3 @@ def _in_world(poses: "Poses", T_world_device: "np.ndarray") -> "Poses":
 
     joints = poses.joints @ T_world_device[:, :3, :3].swapaxes(-1, -2) + T_world_device[:, None, :3, 3]
     return dataclasses.replace(poses, joints=joints.astype(np.float32))
-
-
-def _skeleton(poses: "Poses", path: Path) -> "Skeleton":
-    from egorear.geometry.skeleton import SKELETONS
-
-    for skeleton in SKELETONS.values():
-        if skeleton.names == poses.joint_names:
-            return skeleton
-    raise UserError(f"{path}: 'joint_names' are not those of a joint set of docs/skeletons.md, as .bvh needs")

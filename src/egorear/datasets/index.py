@@ -16,7 +16,7 @@ from egorear.datasets.writer import SPLITS
 from egorear.errors import UserError
 from egorear.files import read_json, write_json
 from egorear.geometry.rig import Rig
-from egorear.geometry.skeleton import EGO4VIEW, SKELETONS, Skeleton
+from egorear.geometry.skeleton import EGO4VIEW, Skeleton, skeleton_named
 
 FILE = "index.json"
 SCHEMA = "egorear-index"
@@ -43,7 +43,7 @@ class Index:
     """What `index.json` tells. rig: hash of `rig.json`. image_size: width, height of the pictures.
     engine: version of the data engine that rendered them, none where none did. source: name of the dataset that they
     were prepared from, if they were. splits: parts by name (paths below the root) of each finished split.
-    skeleton: whose joints the frames have, one of `SKELETONS`."""
+    skeleton: whose joints the frames have, one of `geometry.skeleton.SKELETONS`."""
 
     layout: str
     rig: str
@@ -106,10 +106,12 @@ class Index:
             raise UserError(f"{path}: 'version' is {content.get('version')!r} but this release reads {VERSION}")
         if content.get("layout") not in LAYOUTS:
             raise UserError(f"{path}: 'layout' must be one of {', '.join(LAYOUTS)}")
-        skeleton = next((each for each in SKELETONS.values() if list(each.names) == content.get("joints")), None)
-        if skeleton is None:
-            known = " or ".join(f"the {len(each)} joints of {name}" for name, each in SKELETONS.items())
-            raise UserError(f"{path}: 'joints' must be {known} in their order")
+        if not isinstance(joints := content.get("joints"), list) or not all(isinstance(name, str) for name in joints):
+            raise UserError(f"{path}: 'joints' must be a list of names")
+        try:
+            skeleton = skeleton_named(joints)
+        except UserError as error:
+            raise UserError(f"{path}: 'joints': {error}") from error
         size, rig, engine = content.get("image_size"), content.get("rig"), content.get("engine")
         if not isinstance(size, list) or len(size) != 2 or not all(type(side) is int and side > 0 for side in size):
             raise UserError(f"{path}: 'image_size' must be width and height")

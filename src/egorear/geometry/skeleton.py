@@ -1,6 +1,7 @@
 """Joint sets: names, tree, groups of the published tables, mirror images, and how one becomes another
 (docs/skeletons.md)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jaxtyping import Float
@@ -160,6 +161,20 @@ shoulders the arms, its feet the toe bases, its hands (the knuckles) the fingers
 the hip joints."""
 
 SKELETONS = {"ego4view": EGO4VIEW, "egocap": EGOCAP, "egocap_body": EGOCAP_BODY, "egopw": EGOPW, "smpl": SMPL}
+
+
+def skeleton_named(joint_names: Sequence[str]) -> Skeleton:
+    """The one of `SKELETONS` whose joints have these names, in this order.
+
+    Raises:
+        UserError: there is none.
+    """
+    for skeleton in SKELETONS.values():
+        if list(skeleton.names) == list(joint_names):
+            return skeleton
+    known = " or ".join(f"the {len(each)} of {name}" for name, each in SKELETONS.items())
+    raise UserError(f"the joints {', '.join(joint_names)} are no known set in its order, which would be {known}")
+
 
 HEATMAP_JOINTS = tuple(EGO4VIEW.names[joint] for joint in EGO4VIEW.heatmaps)
 """The 15 joints of `EGO4VIEW` that have heatmaps: all but the head, which no camera sees."""

@@ -13,7 +13,7 @@ from egorear.datasets.frames import FrameDataset
 from egorear.errors import UserError
 from egorear.evaluation.matching import index_of_names, match
 from egorear.geometry.rig import SHIPPED, Rig, shipped
-from egorear.geometry.skeleton import SKELETONS, Skeleton
+from egorear.geometry.skeleton import Skeleton, skeleton_named
 from egorear.poses import Poses
 from egorear.tracking.sources import Source
 
@@ -53,11 +53,7 @@ class Scene:
     def __post_init__(self) -> None:
         if not len(self.poses):
             raise UserError("there are no poses to show")
-        names = self.poses.joint_names
-        skeleton = next((each for each in SKELETONS.values() if each.names == names), None)
-        if skeleton is None:
-            raise UserError(f"the joints {', '.join(names)} are none of the sets that can be drawn: {[*SKELETONS]}")
-        object.__setattr__(self, "skeleton", skeleton)
+        object.__setattr__(self, "skeleton", skeleton_named(self.poses.joint_names))
         if not self.rigs:
             object.__setattr__(self, "rigs", (None,) * len(self.poses))
 
