@@ -151,7 +151,7 @@ def test_an_avatar_by_a_network_that_looks_along_time(root, receiver, capsys):
 
 
 class Stage:
-    """A source of black images that are 5 s old, and a tracker that sees a pose in each. images: while they are kept."""
+    """A source of black images that are 5 s old, a tracker that sees a pose in each. images: while they are kept."""
 
     def __init__(self, moments):
         self.moments, self.images = moments, []

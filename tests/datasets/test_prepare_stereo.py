@@ -171,9 +171,7 @@ def test_an_index_of_unknown_joints_is_refused(tmp_path):
     content = json.loads(path.read_text())
     content["joints"][3], content["joints"][4] = content["joints"][4], content["joints"][3]
     path.write_text(json.dumps(content))
-    with pytest.raises(
-        UserError, match="index.json: 'joints': .* no known set in its order, which would be the 16 of ego4view"
-    ):
+    with pytest.raises(UserError, match=r"index.json: 'joints': .* no known set in its order, .* the 16 of ego4view"):
         open_dataset(tmp_path / "out", "test")
 
 
