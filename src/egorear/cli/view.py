@@ -166,4 +166,6 @@ def _tell(args: argparse.Namespace, scene: "Scene", out: Path, pictured: int) ->
         told += f", pictures of {pictured}"
         if pictured < there:
             told += f" of the {there} that have any (as many as --pictures-mb {args.pictures_mb:g} allows)"
+        if there < frames:
+            told += f"; {frames - there} frames were not found where the pictures are"
     print(f"Rerun shows {told}" if args.out is None else f"{out} ({size / 1e6:.1f} MB): {told}", flush=True)
