@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -176,6 +177,14 @@ def test_a_damaged_file_is_told(exported, data, tmp_path, capsys):
     args = ["predict", str(data), "--split", "test", "--weights", str(folder), "--out", str(tmp_path)]
     assert main(args) == 2
     assert "is damaged or not the one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
+def test_a_missing_extra_is_told_before_any_work(package, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    assert main(["export", "egorear-nano", "--out", str(tmp_path / "out")]) == 2
+    assert f"needs the package '{package}': pip install 'egorear[export]'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

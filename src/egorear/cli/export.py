@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,8 +43,8 @@ def run(args: argparse.Namespace) -> int:
     """Exports, compares with torch, and keeps the file only if it answers the same; else 1."""
     if args.batch is not None and not 1 <= args.batch <= 4096:
         raise UserError(f"--batch is {args.batch} but must be from 1 to 4096")
-    import onnx  # noqa: F401  (both said to be missing before any work)
-    import onnxruntime  # noqa: F401
+    for package in ("onnx", "onnxscript", "onnxruntime"):  # said to be missing before any work
+        import_module(package)
 
     from egorear.tracking.calibration import sha256_of
     from egorear.tracking.onnx_export import describe, export_onnx

@@ -46,6 +46,9 @@ EXTRAS = {
     "ray": "scale",
     "h5py": "egocap",
     "huggingface_hub": "hub",
+    "onnx": "export",
+    "onnxscript": "export",
+    "onnxruntime": "export",
 }
 """Module to the extra of pyproject.toml that brings it."""
 
