@@ -49,6 +49,8 @@ EXTRAS = {
     "onnx": "export",
     "onnxscript": "export",
     "onnxruntime": "export",
+    "pythonosc": "live",
+    "rerun": "view",
 }
 """Module to the extra of pyproject.toml that brings it."""
 
