@@ -106,6 +106,26 @@ def test_images_of_one_moment_belong_together():
     assert [moment.name for moment in moments[:2]] == ["000000", "000001"]
 
 
+def test_time_goes_on_although_a_slow_cameras_image_is_of_several_moments():
+    source = stereo(Bench({"0": [FakeCamera(SIZE, 0.03)], "1": [FakeCamera(SIZE, 0.19)]}))
+    moments = list(islice(source, 12))
+    source.close()
+    shared = [a for a, b in pairwise(moments) if a.images["front_right"] is b.images["front_right"]]
+    assert shared
+    assert all(a.timestamp < b.timestamp for a, b in pairwise(moments))
+
+
+def test_a_camera_whose_images_are_no_pictures_gives_none():
+    class Flow(FakeCamera):
+        def read(self):
+            found, image = super().read()
+            return found, image[..., :2]
+
+    source = stereo(Bench({"0": [FakeCamera(SIZE)], "1": [Flow(SIZE)]}))
+    assert next(iter(source)).images["front_right"] is None
+    source.close()
+
+
 def test_a_camera_that_dies_is_none_and_comes_back():
     dying, again = FakeCamera(SIZE, images=10), FakeCamera(SIZE)
     bench = Bench({"0": [FakeCamera(SIZE)], "1": [dying, NoCamera(), again]})
@@ -260,6 +280,11 @@ def test_a_recording_that_is_left_early_ends(recording):
 def test_wrong_sources(sources, sentence):
     with pytest.raises(UserError, match=sentence):
         open_live_source(sources, RIG)
+
+
+def test_a_recording_in_shared_memory_is_no_camera():
+    with pytest.raises(UserError, match="/dev/shm/nothing, the source of view 'front', does not exist"):
+        open_live_source(["front=/dev/shm/nothing"], MONO)
 
 
 def test_cameras_by_number_and_path(monkeypatch):

@@ -89,17 +89,19 @@ class Capture(threading.Thread):
             self._release()
 
     def _read(self) -> bool:
-        found, image = False, None
-        with suppress(cv2.error):  # how some drivers say that the camera is gone
+        image = None
+        with suppress(cv2.error):  # how some drivers say that the camera is gone, and cvtColor that it is no picture
             if self._device is not None and self._device.isOpened():
-                found, image = self._device.read()
-        if not found or image is None:
+                found, read = self._device.read()
+                if found and read is not None:
+                    image = cv2.cvtColor(read, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+        if image is None:
             return False
-        shot = Shot(cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False), self._count, time.monotonic())
-        self._count += 1
         with self._arrival:
             self.dropped += self.fresh
-            self.newest = shot
+            # Timed in here, so that an image is never older than one that was taken before it came.
+            self.newest = Shot(image, self._count, time.monotonic())
+            self._count += 1
             self._arrival.notify_all()
         return True
 

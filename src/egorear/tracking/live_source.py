@@ -23,8 +23,8 @@ LOST_S = 2.0  # without any image: a moment in which nobody sees, and again afte
 @dataclass(frozen=True)
 class Moment:
     """What the cameras saw at one time. images: RGB by view, None where a camera gives none (all: nobody sees).
-    timestamp: seconds from the start, a recording's by its own clock. arrived: when the oldest of the images was there,
-    `time.monotonic()`."""
+    timestamp: seconds from the start, always later than the moment before: when the newest of the images was there; a
+    recording's by its own clock. arrived: when the oldest of them was there, `time.monotonic()`."""
 
     name: str
     images: dict[str, Image | None]
@@ -103,16 +103,17 @@ class Cameras:
         return {c.view: None if c.newest is None else c.newest.image for c in self._captures}
 
     def __iter__(self) -> Iterator[Moment]:
+        started = time.monotonic()
         for capture in self._captures:
             with self._arrival:
                 capture.take()  # the one that it was opened with is old by now
             capture.start()
-        started = time.monotonic()
         for count in itertools.count():
             shots = self._next()
-            arrived = min((shot.arrived for shot in shots.values()), default=time.monotonic())
+            arrived = [shot.arrived for shot in shots.values()] or [time.monotonic()]
             images = {c.view: shots[c.view].image if c.view in shots else None for c in self._captures}
-            yield Moment(f"{count:06d}", images, max(0.0, arrived - started), arrived)
+            # By the oldest, two moments that share the image of a slow camera would be of one time.
+            yield Moment(f"{count:06d}", images, max(arrived) - started, min(arrived))
 
     def close(self) -> None:
         for capture in self._captures:
@@ -196,7 +197,7 @@ def open_live_source(sources: Sequence[str], rig: Rig, fps: float | None = None)
         UserError: they are mixed, or cannot be read.
     """
     paths = [source.partition("=")[2] for source in sources]
-    live = [path.startswith(("camera:", "/dev/")) for path in paths]
+    live = [path.startswith(("camera:", "/dev/")) and not path.startswith("/dev/shm/") for path in paths]
     if not any(live):
         return Playback(open_source(sources, rig, fps=fps))
     if not all(live):
