@@ -249,6 +249,17 @@ def test_ctrl_c_is_the_usual_end(root, bench, tmp_path, capsys):
     assert left.released
 
 
+def test_what_came_before_the_damage_is_kept(root, tmp_path, capsys):
+    for view in RIG.views:
+        (tmp_path / "frames" / view).mkdir(parents=True)
+        for index in range(5):
+            cv2.imwrite(str(tmp_path / "frames" / view / f"{index}.png"), pictures(RIG, index)[view])
+    (tmp_path / "frames" / RIG.views[0] / "4.png").write_bytes(b"no image")
+    argv = [tmp_path / "frames", "--rig", root / "rig.json", "--weights", root / "tiny", "--fps", "10"]
+    assert "4.png" in refused(capsys, *argv, "--out", tmp_path)
+    assert 0 < len(Poses.load(tmp_path / "poses.npz")) < 5
+
+
 def test_rate_and_latency_are_shown_every_second(root, capsys):
     assert main(
         ["live", str(root / "frames"), "--rig", str(root / "rig.json"), "--weights", str(root / "tiny"), "--fps", "5",
@@ -278,8 +289,9 @@ def test_python_osc_is_needed_only_to_send(root, monkeypatch, capsys):
 
     monkeypatch.delitem(sys.modules, "egorear.outputs.osc")
     monkeypatch.setitem(sys.modules, "pythonosc.osc_bundle_builder", None)
+    monkeypatch.setitem(sys.modules, "pythonosc", None)
     assert live(capsys, root, "--fps", "100")["frames"] > 0
-    argv = [root / "frames", "--rig", root / "rig.json", "--weights", root / "tiny", "--osc", "127.0.0.1:39539"]
+    argv = [root / "nothing", "--rig", root / "rig.json", "--osc", "127.0.0.1:39539"]  # told before anything is read
     assert refused(capsys, *argv).endswith("needs the package 'pythonosc': pip install 'egorear[live]'")
 
 

@@ -7,6 +7,7 @@ import time
 from array import array
 from contextlib import suppress
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
     for name in ("fps", "seconds"):
         if (value := getattr(args, name)) is not None and not 0 < value < 1e6:
             raise UserError(f"--{name} is {value} but must be a positive number")
+    if args.osc is not None:
+        import_module("pythonosc")  # said to be missing before any work
     if args.out is not None:
         check_writable(args.out)
 
@@ -62,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     from egorear.tracking.smoothing import OneEuroFilter
 
     source = open_live_source(args.sources, read_rig(args.rig), args.fps)
-    output = None
+    output, saved = None, {}
     try:
         tracker = open_tracker(args.weights, args.device)
         if args.osc is not None:
@@ -72,15 +75,17 @@ def run(args: argparse.Namespace) -> int:
         for remark in source.remarks:
             _tell(f"note: {remark}")
         session = Session(source, output, None if args.raw else OneEuroFilter(), keeps=args.out is not None)
-        with suppress(KeyboardInterrupt):  # what follows is the end of every live run
-            session.run(live, args.seconds, args.show_latency)
+        try:
+            with suppress(KeyboardInterrupt):  # what follows is the end of every live run
+                session.run(live, args.seconds, args.show_latency)
+        finally:  # a run that breaks off keeps its poses too
+            if session.kept and args.out is not None:
+                saved = {"poses": _save(session, args.out, tracker.skeleton.names, tracker.model_id)}
     finally:
         source.close()
         if output is not None:
             output.close()
-    row = session.row()
-    if session.kept and args.out is not None:
-        row["poses"] = _save(session, args.out, tracker.skeleton.names, tracker.model_id)
+    row = session.row() | saved
     print(json.dumps(row) if args.json else _text(row))
     return 0
 
@@ -159,12 +164,12 @@ def _open_output(address: str, protocol: "Protocol", skeleton: "Skeleton") -> "O
 
 def _save(session: Session, folder: Path, joint_names: tuple[str, ...], model_id: str) -> str:
     """Writes the poses of a live run and returns where."""
-    path = folder / "poses.npz"
     import numpy as np
     import torch
 
     from egorear.poses import Poses
 
+    path = folder / "poses.npz"
     names, timestamps, poses = zip(*session.kept, strict=True)
     Poses(
         joints=torch.stack([pose.joints for pose in poses]).numpy(),
