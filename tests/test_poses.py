@@ -35,6 +35,16 @@ def test_poses_are_read_as_they_were_saved(tmp_path, frames):
     assert [path.name for path in tmp_path.iterdir()] == ["poses.npz"]
 
 
+@pytest.mark.parametrize(("rows", "kept"), [([2, 0], [2, 0]), (slice(1, None), [1, 2]), ([], [])])
+def test_some_of_the_frames(rows, kept):
+    poses = some_poses()
+    some = poses.select(rows)
+    assert some.frame_names == [poses.frame_names[row] for row in kept]
+    np.testing.assert_array_equal(some.joints, poses.joints[kept])
+    np.testing.assert_array_equal(some.confidence, poses.confidence[kept])
+    np.testing.assert_array_equal(some.timestamps, poses.timestamps[kept])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -1,8 +1,8 @@
 """The one prediction file: `poses.npz`, which `predict` writes and everything else reads."""
 
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,17 @@ class Poses:
 
     def __len__(self) -> int:
         return len(self.frame_names)
+
+    def select(self, rows: Sequence[int] | slice) -> "Poses":
+        """The poses of some of the frames, in that order."""
+        index = np.arange(len(self))[rows]
+        return replace(
+            self,
+            joints=self.joints[index],
+            confidence=self.confidence[index],
+            frame_names=[self.frame_names[row] for row in index],
+            timestamps=self.timestamps[index],
+        )
 
     def save(self, path: str | Path) -> None:
         """Writes `poses.npz` (schema "egorear-poses", version 1) atomically."""

@@ -87,7 +87,7 @@ def test_bvh_has_the_poses_rate_and_bones(poses, capsys):
     assert main(["convert", "poses/walk/poses.npz", "walk.bvh", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     moved = result.pop("moved_mm")
-    assert result == {"out": "walk.bvh", "poses": 6, "frames": 6, "fps": 30.0, "interpolated": False, "bones": 20}
+    assert result == {"out": "walk.bvh", "frames": 6, "fps": 30.0, "interpolated": False, "bones": 20}
     assert moved > 100  # the joints are scattered at random: no constant bones fit them
     assert read_bvh("walk.bvh").fps == pytest.approx(30, abs=1e-4)
 
@@ -120,6 +120,8 @@ def test_one_recording_of_many_at_a_rate_of_ones_own(tmp_path, monkeypatch, caps
     assert "no frame of a recording 'a' but, for one, 'a/1/0'" in fails(
         capsys, "poses/syn/poses.npz", "take.bvh", "--recording", "a"
     )
+    save(tmp_path / "none.npz", [])
+    assert "none.npz has no frame of a recording 'a'" in fails(capsys, "none.npz", "take.bvh", "--recording", "a")
 
 
 def test_smoothing_keeps_to_a_recording(tmp_path, capsys):

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"{args.out} must end with .bvh or .csv")
     if args.world and not (args.device_poses and kind == ".bvh"):
         raise UserError("--world belongs to --device-poses and a .bvh file")
-    if args.fps is not None and not 0 < args.fps < 1e4:
+    if args.fps is not None and not 0 < args.fps < 1e6:
         raise UserError(f"--fps is {args.fps} but must be a positive number of frames a second")
     if args.smooth is not None and not 0 < args.smooth < 60:
         raise UserError(f"--smooth is {args.smooth} but must be a positive number of seconds")
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         from egorear.outputs.device_poses import read_device_poses
 
         T_world_device = read_device_poses(args.device_poses).at(poses)
-    result: dict[str, Any] = {"out": str(args.out), "poses": len(poses)}
+    result: dict[str, Any] = {"out": str(args.out), "frames": len(poses)}
     if kind == ".csv":
         from egorear.outputs.csv_file import write_csv
 
@@ -123,14 +123,9 @@ def _write_bvh(args: argparse.Namespace, poses: "Poses", T_world_device: "np.nda
 def _of_recording(poses: "Poses", recording: str, path: Path) -> "Poses":
     kept = [row for row, name in enumerate(poses.frame_names) if name.rpartition("/")[0] == recording.rstrip("/")]
     if not kept:
-        raise UserError(f"{path} has no frame of a recording '{recording}' but, for one, '{poses.frame_names[0]}'")
-    return dataclasses.replace(
-        poses,
-        joints=poses.joints[kept],
-        confidence=poses.confidence[kept],
-        frame_names=[poses.frame_names[row] for row in kept],
-        timestamps=poses.timestamps[kept],
-    )
+        other = f" but, for one, '{poses.frame_names[0]}'" if len(poses) else ""
+        raise UserError(f"{path} has no frame of a recording '{recording}'{other}")
+    return poses.select(kept)
 
 
 def _smoothed(poses: "Poses", sigma_s: float, path: Path) -> "Poses":

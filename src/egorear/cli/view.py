@@ -112,11 +112,10 @@ def _selected(poses: "Poses", frames: str | None) -> "Poses":
             raise ValueError
     except ValueError as error:
         raise UserError(f"--frames is '{frames}' but must be A:B or A:B:STEP, whole numbers, STEP positive") from error
-    rows = slice(first, end, step)
-    chosen = {name: getattr(poses, name)[rows] for name in ("joints", "confidence", "frame_names", "timestamps")}
-    if not chosen["frame_names"]:
+    chosen = poses.select(slice(first, end, step))
+    if not len(chosen):
         raise UserError(f"--frames {frames} leaves none of the {len(poses)} frames")
-    return replace(poses, **chosen)
+    return chosen
 
 
 def _scene(poses: "Poses", args: argparse.Namespace) -> "Scene":
