@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from egorear.cli.joints import check_joints
+from egorear.cli.progress import with_progress
 from egorear.errors import UserError
 from egorear.files import check_writable
 
@@ -107,7 +108,6 @@ def _measure(tracker: "PoseTracker", source: "DatasetSource", batch: int) -> "tu
     sequences: first N frames with all their cameras, then the same with some of them lost (if they have several)."""
     import torch
 
-    from egorear.cli.predict import with_progress
     from egorear.models.confidence import CONFIDENT_M
     from egorear.tracking.sources import batches
 
@@ -115,7 +115,7 @@ def _measure(tracker: "PoseTracker", source: "DatasetSource", batch: int) -> "tu
     for remark in tracker.remarks(source.dataset.rig):
         print(f"note: {remark}", file=sys.stderr)
     whole, lost, done = [], [], 0
-    for frames in with_progress(batches(source, batch), len(source)):
+    for frames in with_progress(batches(source, batch), len(source), "predicting", "frames", len):
         indices = source.indices[done : done + len(frames)]
         images = [{view: frame.images[view] for view in views} for frame in frames]
         if len(views) > 1:

@@ -2,13 +2,12 @@
 
 import argparse
 import json
-import sys
-from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from egorear.cli.joints import check_joints
+from egorear.cli.progress import with_progress
 from egorear.errors import UserError
 
 if TYPE_CHECKING:
@@ -52,7 +51,8 @@ def run(args: argparse.Namespace) -> int:
     tracker = PoseTracker.from_pretrained(weights, args.device or "cpu")
     study = _study(args, tracker, limit, seed)
     store = ClipStore(args.out, study.identity() | {"weights": _digest(find_weights(weights))})
-    for _ in _with_progress(study.predict(_Predictor(tracker), store), study):
+    predicted, unit = study.predict(_Predictor(tracker), store), f"clips under {len(study.faults)} conditions"
+    for _ in with_progress(predicted, len(study.clips), "predicting", unit):
         pass
     rows = study.summarise(store)
     kind = "faults" if args.faults else "view-sets"
@@ -111,23 +111,6 @@ def _digest(folder: Path) -> str:
     for path in sorted(path for path in folder.iterdir() if path.suffix in (".json", ".safetensors")):
         digest.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return digest.hexdigest()
-
-
-def _with_progress(done: Iterable[int], study: "Study") -> Iterator[int]:
-    """The counts, with a bar on a terminal and a line now and then elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    console = Console(file=sys.stderr)
-    total = len(study.clips)
-    columns = (f"{len(study.faults)} conditions", BarColumn(), MofNCompleteColumn(), "clips", TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("", total=total)
-        for count in done:
-            progress.update(bar, completed=count)
-            if not console.is_terminal and (count % 10 == 0 or count == total):
-                print(f"{count}/{total} clips under {len(study.faults)} conditions", file=sys.stderr, flush=True)
-            yield count
 
 
 def _write(report: dict[str, Any], rows: "list[Row]", csv_file: str | None, out: Path | None) -> None:

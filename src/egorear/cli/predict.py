@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from egorear.cli.progress import with_progress
 from egorear.errors import UserError
 from egorear.files import atomic_write, check_writable
 from egorear.tracking.weights import DEFAULT
@@ -114,7 +115,7 @@ def predict(tracker: "PoseTracker", source: "Source", batch: int, overlays: Path
     names: list[str] = []
     timestamps: list[float] = []
     rig_hash = ""
-    for frames in with_remarks(tracker, source, with_progress(batches(source, batch), len(source))):
+    for frames in with_remarks(tracker, source, batches(source, batch)):
         rig = frames[0].rig
         rig_hash = rig_hash or rig.hash()
         with warnings.catch_warnings():
@@ -140,12 +141,12 @@ def predict(tracker: "PoseTracker", source: "Source", batch: int, overlays: Path
 def with_remarks(
     tracker: "PoseTracker | ClipTracker", source: "Source", batches: "Iterator[list[Frame]]"
 ) -> "Iterator[list[Frame]]":
-    """The batches, each of one rig. The source's remarks, and what the tracker has to say of each rig, go to stderr;
-    the latter are gathered in `source.remarks` too."""
+    """The batches, each of one rig, with progress on stderr; the source's remarks, and what the tracker has to say of
+    each rig, go there too. The latter are gathered in `source.remarks`."""
     said = set()
     for remark in source.remarks:
         print(f"note: {remark}", file=sys.stderr)
-    for frames in batches:
+    for frames in with_progress(batches, len(source), "predicting", "frames", len):
         rig = frames[0].rig
         for remark in tracker.remarks(rig):
             # Once per rig's name, not for each recording's own extrinsics.
@@ -178,21 +179,3 @@ def _draw_all(folder: Path, source: "Source", poses: "Poses", tracker: "ClipTrac
 
     for frame, joints in zip(source, torch.from_numpy(poses.joints), strict=True):
         _draw(folder, frame, joints, tracker.skeleton)
-
-
-def with_progress(batches: "Iterator[list[Frame]]", total: int) -> "Iterator[list[Frame]]":
-    """The batches, with a bar on a terminal and a line now and then elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    console = Console(file=sys.stderr)
-    columns = ("predicting", BarColumn(), MofNCompleteColumn(), "frames", TimeRemainingColumn())
-    every = max(1000, total // 100)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        bar, done = progress.add_task("", total=total), 0
-        for batch in batches:
-            yield batch
-            done += len(batch)
-            progress.update(bar, completed=done)
-            if not console.is_terminal and (done % every < len(batch) or done == total):
-                print(f"{done}/{total} frames", file=sys.stderr, flush=True)

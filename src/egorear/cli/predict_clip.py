@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from egorear.cli.predict import with_progress, with_remarks
+from egorear.cli.predict import with_remarks
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,7 +54,7 @@ def predict_clip(tracker: "ClipTracker", source: "Source", batch: int) -> "Poses
     from egorear.tracking.sources import batches
 
     source.remarks += tracker.remarks_on(source.names)
-    frames = with_remarks(tracker, source, with_progress(batches(source, batch), len(source)))
+    frames = with_remarks(tracker, source, batches(source, batch))
     tracked = tracker.track(frames, source.names)
     return _gathered(tracker, source, ((*each.known, each.joints, each.confidence) for each in tracked))
 
@@ -82,7 +82,7 @@ def _streamed(tracker: "ClipTracker", source: "Source", delay: int, hop: int) ->
     from egorear.tracking.sources import batches
 
     ends = {run.stop for run in runs(source.names)}
-    frames = with_remarks(tracker, source, with_progress(batches(source, 1), len(source)))
+    frames = with_remarks(tracker, source, batches(source, 1))
     stream = None
     for count, (frame,) in enumerate(frames, start=1):
         if stream is None:  # each recording may have a rig of its own

@@ -6,6 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from egorear.cli.progress import with_progress
 from egorear.cli.verified import verify_dataset
 from egorear.errors import UserError
 
@@ -44,24 +45,14 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--workers is {args.workers} but must be at least 1")
     if not 0 <= args.most_bad <= 100:
         raise UserError(f"--most-bad is {args.most_bad:g} but must be from 0 to 100 %")
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
     from egorear.datasets.conversion import Conversion
     from egorear.datasets.prepare import PrepareJob, prepare
 
     conversion = Conversion(args.source, args.size, args.quality, args.limit_px, args.limit_mm, args.rig)
     job = PrepareJob(args.out, conversion, tuple(args.split or ()), args.frames_per_shard)
-    started, done, total = time.monotonic(), 0, job.total
-    console = Console(file=sys.stderr)
-    columns = ("preparing", BarColumn(), MofNCompleteColumn(), "frames", TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("", total=total)
-        for frames in prepare(job, args.workers, args.ray):
-            done += frames
-            progress.update(bar, completed=done)
-            if not console.is_terminal:
-                print(f"{done}/{total} frames", file=sys.stderr, flush=True)
+    started = time.monotonic()
+    for _ in with_progress(prepare(job, args.workers, args.ray), job.total, "preparing", "frames", int):
+        pass
     report = _report(job)
     report["seconds"] = round(time.monotonic() - started, 1)
     for split, found in report["splits"].items():

@@ -2,12 +2,12 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from egorear.cli.progress import with_progress
 from egorear.errors import UserError
 from egorear.files import check_writable, write_json
 
@@ -118,27 +118,10 @@ def _try(args: argparse.Namespace, name: str, network: "EgoTAP") -> "Reconstruct
     trial = Trial(network, args.seed, args.device)
 
     def progress(batches: "Iterable[Sample]", total: int, what: str) -> "Iterator[Sample]":
-        return _with_progress(batches, total, f"{name}: {what}")
+        return with_progress(batches, total, f"{name}: {what}", "batches")
 
     trial.train(train, args.steps, args.batch, args.workers, progress)
     return trial.test(test, indices, args.batch, args.workers, progress)
-
-
-def _with_progress(batches: "Iterable[Sample]", total: int, what: str) -> "Iterator[Sample]":
-    """The batches, with a bar on a terminal and a line now and then elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    console = Console(file=sys.stderr)
-    every = max(1, total // 10)
-    columns = (what, BarColumn(), MofNCompleteColumn(), "batches", TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("", total=total)
-        for done, batch in enumerate(batches, 1):
-            yield batch
-            progress.update(bar, completed=done)
-            if not console.is_terminal and (done % every == 0 or done == total):
-                print(f"{what}: {done}/{total} batches", file=sys.stderr, flush=True)
 
 
 def _row(trial: "Reconstruction") -> dict[str, Any]:

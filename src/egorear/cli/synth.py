@@ -1,10 +1,10 @@
 """`egorear synth`: renders people seen by a head rig, with exact truth, as folders or shards."""
 
 import argparse
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from egorear.cli.progress import with_progress
 from egorear.cli.verified import verify_dataset
 from egorear.errors import UserError
 
@@ -59,22 +59,11 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--out is missing: the folder of the dataset")
     if args.workers < 1:
         raise UserError(f"--workers is {args.workers} but must be at least 1")
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
     from egorear.synth.generate import generate
 
     job, preset = _job(args)
-    started, done = time.monotonic(), 0
-    console = Console(file=sys.stderr)
-    columns = ("rendering", BarColumn(), MofNCompleteColumn(), "frames", TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("", total=job.total)
-        for frames in generate(job, args.workers, args.ray):
-            done += frames
-            progress.update(bar, completed=done)
-            if not console.is_terminal and done % 1000 < frames:
-                print(f"{done}/{job.total} frames", file=sys.stderr, flush=True)
+    started = time.monotonic()
+    done = sum(with_progress(generate(job, args.workers, args.ray), job.total, "rendering", "frames", int))
     seconds = time.monotonic() - started
     print(f"{done} frames of {len(job.recipe.rig.views)} views in {job.out} ({done / seconds:.1f} frames/s)")
     return _report_hashes(job, preset)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from egorear.cli.progress import with_progress
 from egorear.errors import UserError
 from egorear.files import check_writable
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".html", ".rrd")
 DEFAULT_MB = 16.0
-TOLD_EVERY = 1000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -88,10 +88,14 @@ def _write(out: Path, scene: "Scene", args: argparse.Namespace) -> list[int]:
     if out.suffix == ".rrd":
         from egorear.viewer.rerun_log import write_rerun
 
-        return write_rerun(out, scene, args.poses, budget, with_progress)
+        return write_rerun(out, scene, args.poses, budget, _drawn)
     from egorear.viewer.html import write_page
 
-    return write_page(out, scene, args.poses, budget, with_progress)
+    return write_page(out, scene, args.poses, budget, _drawn)
+
+
+def _drawn(pictures: "Pictures") -> "Iterator[Picture]":
+    return with_progress(pictures, len(pictures), "drawing", "frames")
 
 
 def _check_rerun(out: Path | None) -> None:
@@ -134,21 +138,6 @@ def _scene(poses: "Poses", args: argparse.Namespace) -> "Scene":
     if scene.rig is not None and poses.rig_hash not in {each.hash() for each in scene.distinct_rigs}:
         print(f"note: the poses were seen with rig {poses.rig_hash}, not {scene.rig.hash()}", file=sys.stderr)
     return scene
-
-
-def with_progress(pictures: "Pictures") -> "Iterator[Picture]":
-    """The pictures, with a bar on a terminal and a line now and then elsewhere."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(file=sys.stderr)
-    if console.is_terminal:
-        yield from track(pictures, "drawing", total=len(pictures), console=console)
-        return
-    for number, each in enumerate(pictures):
-        if number and number % TOLD_EVERY == 0:
-            print(f"{number}/{len(pictures)} pictures", file=sys.stderr, flush=True)
-        yield each
 
 
 def _tell(args: argparse.Namespace, scene: "Scene", out: Path, pictured: int) -> None:
