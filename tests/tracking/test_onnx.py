@@ -31,13 +31,18 @@ def test_gathering_is_grid_sampling():
     torch.testing.assert_close(sample_by_gather(maps, grid, 0, 0, False), expected, atol=1e-5, rtol=0)
 
 
-def test_an_export_is_refused_beyond_a_tenth_of_a_millimetre_or_if_it_says_nothing():
+def test_an_export_is_refused_that_says_something_else_or_nothing():
     same = Parity(4, 0.0, 0.0, 0.0, 0, 0.0, 0.0)
     assert same.holds
     assert replace(same, joints_max_mm=0.1).holds
     assert not replace(same, joints_max_mm=0.11).holds
     assert not replace(same, joints_max_mm=math.nan).holds
-    assert not replace(same, confidence_max=math.nan).holds
+    for name in ("confidence_max", "scores_2d_max"):
+        assert replace(same, **{name: 0.001}).holds
+        assert not replace(same, **{name: 0.01}).holds
+        assert not replace(same, **{name: math.nan}).holds
+    assert replace(same, peaks_moved=3, joints_2d_max_px=90.0).holds  # of two peaks as high as each other
+    assert not replace(same, joints_2d_max_px=math.nan).holds
 
 
 def test_every_set_of_views_is_compared_and_lost_ones_are_noise():

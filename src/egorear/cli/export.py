@@ -113,11 +113,12 @@ def _frames(tracker: "PoseTracker", data: Path) -> "list[Given]":
 
 def _tell(args: argparse.Namespace, found: "Parity", times: "Latency | None") -> None:
     from egorear.tracking.onnx_network import MODEL
-    from egorear.tracking.onnx_parity import LIMIT_MM
+    from egorear.tracking.onnx_parity import LIMIT_MM, LIMIT_SHARE
 
     if args.json:
-        result: dict[str, Any] = {"onnx": str(args.out / MODEL), "kept": found.holds, "limit_mm": LIMIT_MM}
-        result |= {"sampling": args.sampling, "batch": args.batch, "parity": dataclasses.asdict(found)}
+        result: dict[str, Any] = {"onnx": str(args.out / MODEL), "kept": found.holds}
+        result |= {"limit_mm": LIMIT_MM, "limit_share": LIMIT_SHARE, "sampling": args.sampling, "batch": args.batch}
+        result |= {"parity": dataclasses.asdict(found)}
         result |= {} if times is None else {"latency": dataclasses.asdict(times)}
         result |= {"bytes": (args.out / MODEL).stat().st_size} if found.holds else {}
         print(json.dumps(result))
@@ -128,7 +129,10 @@ def _tell(args: argparse.Namespace, found: "Parity", times: "Latency | None") ->
         f"{found.scores_2d_max:.2g}, {found.peaks_moved} of them elsewhere"
     )
     if times is None:
-        print(f"refused, nothing kept: joints must not be farther apart than {LIMIT_MM} mm")
+        print(
+            f"refused, nothing kept: joints must be at most {LIMIT_MM} mm apart, confidences and peaks {LIMIT_SHARE}, "
+            "all finite"
+        )
         return
     print(
         f"{times.batch} frame{'s' * (times.batch > 1)}, CPU, threads {times.threads}, medians of {times.rounds}: torch "

@@ -1,5 +1,6 @@
 """Whether an exported network answers as torch does, and how long each takes: measured, not assumed."""
 
+import math
 import statistics
 import time
 from collections.abc import Iterator, Sequence
@@ -13,8 +14,9 @@ from torch import Tensor
 from egorear.tracking.onnx_network import OnnxNetwork
 from egorear.tracking.pose_network import NetworkAnswer, PoseNetwork
 
-LIMIT_MM = 0.1
-"""An export that moves a joint farther than this is refused."""
+LIMIT_MM, LIMIT_SHARE = 0.1, 1e-3
+"""An export that moves a joint farther than the first, or a confidence or a heatmap's peak by more than the second, is
+refused."""
 MOVED_PX = 0.01  # heatmap peaks are whole cells: this far apart, they are two
 
 Given = tuple[UInt8[Tensor, "B V 3 H W"], Float[Tensor, "V 4 4"], Bool[Tensor, "B V"]]
@@ -41,7 +43,9 @@ class Parity:
     @property
     def holds(self) -> bool:
         """Whether the export may be used; False if anything is not finite."""
-        return self.joints_max_mm <= LIMIT_MM and self.confidence_max < 1.0
+        shares = self.confidence_max, self.scores_2d_max
+        small = self.joints_max_mm <= LIMIT_MM and all(share <= LIMIT_SHARE for share in shares)
+        return small and math.isfinite(self.joints_2d_max_px)
 
 
 @dataclass(frozen=True)
