@@ -282,6 +282,14 @@ def test_wrong_sources(sources, sentence):
         open_live_source(sources, RIG)
 
 
+def test_cameras_in_another_order_are_the_same_rig(monkeypatch):
+    bench = Bench({"camera:0": [FakeCamera(SIZE)], "camera:1": [FakeCamera(SIZE)]})
+    monkeypatch.setattr(live_source, "open_device", bench)
+    source = open_live_source(["front_right=camera:1", "front_left=camera:0"], RIG)
+    source.close()
+    assert source.rig.hash() == RIG.hash()
+
+
 def test_a_recording_in_shared_memory_is_no_camera():
     with pytest.raises(UserError, match="/dev/shm/nothing, the source of view 'front', does not exist"):
         open_live_source(["front=/dev/shm/nothing"], MONO)

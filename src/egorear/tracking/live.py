@@ -27,8 +27,7 @@ class LiveTracker:
     delay: each pose from the frames so far.
 
     A moment that was dropped is no gap for a network that looks along time; one that its camera did not see is.
-    example: images as those to come (None: black ones of the rig's size). The network sees them once, for the first
-    look takes longest, and forgets them.
+    example: images as those to come. The network sees them once, for the first look takes longest, and forgets them.
 
     Raises:
         UserError: the rig does not fit the network.
@@ -40,7 +39,8 @@ class LiveTracker:
         self._tracker, self._rig = tracker, rig
         self.remarks = tracker.remarks(rig)
         self._begin()
-        if example is not None and self.push(example) is not None:
+        if example is not None:
+            self.push(example)
             self._begin()
 
     @property

@@ -222,6 +222,12 @@ def open_source(
 
 
 def sources_by_view(sources: Sequence[str], rig: Rig) -> dict[str, Path]:
+    """The path of each of the rig's views, in the rig's order, so that another order of the arguments makes no other
+    rig: `view=path` each, or one folder with a folder per view.
+
+    Raises:
+        UserError: an argument is no such thing, or a view has none or two.
+    """
     if len(sources) == 1 and (parent := Path(sources[0])).is_dir():
         found = {view: folder for view in rig.views if (folder := _view_folder(parent, view))}
         if not found:
@@ -247,7 +253,7 @@ def sources_by_view(sources: Sequence[str], rig: Rig) -> dict[str, Path]:
             f"view '{missing[0]}' of rig '{rig.name}' has no images or video: give {missing[0]}=PATH, or a rig file "
             "without that camera"
         )
-    return found
+    return {view: found[view] for view in rig.views}
 
 
 def _view_folder(parent: Path, view: str) -> Path | None:
