@@ -23,7 +23,7 @@ SIZE = (160, 120)
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(capture, "RETRY_S", 0.05)
-    monkeypatch.setattr(capture, "LONGEST_READ_S", 0.2)
+    monkeypatch.setattr(live_source, "LONGEST_READ_S", 0.2)
     monkeypatch.setattr(live_source, "LOST_S", 0.2)
 
 
@@ -174,6 +174,21 @@ def test_a_camera_that_hangs_does_not_hold_the_others(monkeypatch):
     assert all(moment.images["front_right"] is None for moment in islice(moments, 4))
     assert time.monotonic() - began < 1.5  # nobody waits for it any more
     source.close()
+
+
+def test_the_end_does_not_wait_for_each_camera_that_hangs(monkeypatch):
+    class Hanging(FakeCamera):
+        def read(self):
+            if self.count == 1:
+                time.sleep(2.0)
+            return super().read()
+
+    monkeypatch.setattr(live_source, "LONGEST_READ_S", 0.4)
+    source = stereo(Bench({"0": [Hanging(SIZE)], "1": [Hanging(SIZE)]}))
+    next(iter(source))
+    began = time.monotonic()
+    source.close()
+    assert time.monotonic() - began < 0.75
 
 
 def test_when_all_cameras_are_lost_nobody_sees():

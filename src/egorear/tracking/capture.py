@@ -14,7 +14,6 @@ import numpy as np
 from egorear.tracking.training_cameras import Image
 
 RETRY_S = 1.0  # between attempts to open a camera that is not there
-LONGEST_READ_S = 2.0  # that the end waits for a camera that hangs
 
 
 @runtime_checkable
@@ -81,11 +80,9 @@ class Capture(threading.Thread):
         self._release()
 
     def stop(self) -> None:
-        """Ends the thread, unless the camera hangs: then it ends with the process."""
+        """Has the thread release the camera and end; one whose camera hangs ends with the process."""
         self._stopped.set()
-        if self.is_alive():
-            self.join(LONGEST_READ_S)
-        else:
+        if not self.is_alive():
             self._release()
 
     def _read(self) -> bool:

@@ -17,6 +17,7 @@ from egorear.tracking.training_cameras import Image
 
 PATIENCE_S = 0.05  # that the first camera's image waits for the others': pairs cameras of 20 frames/s and more
 TOGETHER_S = 0.2  # images farther apart than this are not of one moment
+LONGEST_READ_S = 2.0  # that the end waits for cameras that hang
 LOST_S = 2.0  # without any image: a moment in which nobody sees, and again after as long
 
 
@@ -118,6 +119,10 @@ class Cameras:
     def close(self) -> None:
         for capture in self._captures:
             capture.stop()
+        until = time.monotonic() + LONGEST_READ_S  # for all of them together
+        for capture in self._captures:
+            if capture.is_alive():
+                capture.join(max(0.0, until - time.monotonic()))
 
     def _next(self) -> dict[str, Shot]:
         """The images of the next moment, of some cameras at least; none if there was none for long."""
