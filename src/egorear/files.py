@@ -81,9 +81,17 @@ def write_bytes(path: str | Path, data: bytes) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes UTF-8 text atomically."""
-    with atomic_write(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    """Writes UTF-8 text atomically.
+
+    Raises:
+        UserError: it cannot be written, or is no text: the name of a file that is not UTF-8 was put into it.
+    """
+    try:
+        data = text.encode()
+    except UnicodeEncodeError as error:
+        part = text[max(0, error.start - 20) : error.end]
+        raise UserError(f"cannot write {path}: {part!r} is no text, as the name of a file that is not UTF-8") from error
+    write_bytes(path, data)
 
 
 def write_json(path: str | Path, value: Any, indent: int | None = 2) -> None:

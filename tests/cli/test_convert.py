@@ -83,6 +83,14 @@ def test_csv_quotes_what_frames_are_called(tmp_path, capsys):
         assert {row["frame"] for row in csv.DictReader(file)} == {'a "b", c\n/1'}
 
 
+def test_a_frame_whose_files_name_is_no_text(tmp_path, capsys):
+    save(tmp_path / "poses.npz", ["caf\udce9/1"])  # Latin 1, as Python reads it from a folder
+    told = fails(capsys, tmp_path / "poses.npz", tmp_path / "out.csv")
+    assert "out.csv: " in told
+    assert "caf\\udce9' is no text, as the name of a file that is not UTF-8" in told
+    assert not (tmp_path / "out.csv").exists()
+
+
 def test_bvh_has_the_poses_rate_and_bones(poses, capsys):
     assert main(["convert", "poses/walk/poses.npz", "walk.bvh", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
