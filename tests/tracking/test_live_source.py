@@ -115,6 +115,13 @@ def test_time_goes_on_although_a_slow_cameras_image_is_of_several_moments():
     assert all(a.timestamp < b.timestamp for a, b in pairwise(moments))
 
 
+def test_an_image_that_is_lost_again_at_once_makes_no_moment_of_the_others_old_ones():
+    left = FakeCamera(SIZE, 0.01, images=2)  # the first one is for opening
+    source = stereo(Bench({"0": [left, NoCamera()], "1": [FakeCamera(SIZE, 0.15)]}))
+    assert next(iter(source)).images["front_right"][0, 0, 0] == 2
+    source.close()
+
+
 def test_a_camera_whose_images_are_no_pictures_gives_none():
     class Flow(FakeCamera):
         def read(self):

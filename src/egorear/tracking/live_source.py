@@ -127,12 +127,18 @@ class Cameras:
     def _next(self) -> dict[str, Shot]:
         """The images of the next moment, of some cameras at least; none if there was none for long."""
         with self._arrival:
-            if not self._arrival.wait_for(lambda: any(c.fresh for c in self._captures), LOST_S):
-                return {}
-            self._arrival.wait_for(self._complete, PATIENCE_S)
+            while True:
+                if not self._arrival.wait_for(self._fresh, LOST_S):
+                    return {}
+                self._arrival.wait_for(self._complete, PATIENCE_S)
+                if self._fresh():  # else its camera was lost meanwhile, and what the others have was given before
+                    break
             shots = {c.view: shot for c in self._captures if (shot := c.take()) is not None}
         newest = max((shot.arrived for shot in shots.values()), default=0.0)
         return {view: shot for view, shot in shots.items() if newest - shot.arrived <= TOGETHER_S}
+
+    def _fresh(self) -> bool:
+        return any(capture.fresh for capture in self._captures)
 
     def _complete(self) -> bool:
         """Whether every camera that gives images at all has a fresh one."""
