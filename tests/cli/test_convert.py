@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from egorear.cli import convert
 from egorear.cli.main import main
 from egorear.geometry.rotations import about
 from egorear.geometry.skeleton import EGO4VIEW
+from egorear.outputs import axes
 from egorear.poses import Poses
 from egorear.synth.bvh import read_bvh
 
@@ -116,6 +118,10 @@ def test_device_poses_put_the_body_into_the_world(poses, capsys):
         left = [row for row in csv.DictReader(file) if row["joint"] == "LeftHand"]
     found = np.array([[float(row[f"{axis}_m"]) for axis in "xyz"] for row in left])
     np.testing.assert_allclose(found, poses.joints[:, NAMES.index("LeftHand")] @ R.T + t, atol=1e-6)
+
+
+def test_every_world_can_be_asked_for():
+    assert tuple(axes.WORLDS) == convert.WORLDS  # the command's own, so that --help imports no numpy
 
 
 def test_one_recording_of_many_at_a_rate_of_ones_own(tmp_path, monkeypatch, capsys):
