@@ -6,8 +6,8 @@ from jaxtyping import Float64
 from egorear.errors import UserError
 
 UNEVEN = 0.01  # of a step: timestamps may be so far from an even grid and still count as even
-LONGEST = 4_000_000  # poses at an even rate: a day at 45 a second
 ALONE_S = 1 / 30  # step of a single pose
+MOST_FILLED = 1_000_000  # frames: nine hours at 30 a second; a longer gap is a mistake in the timestamps
 
 
 def evenly(timestamps: Float64[np.ndarray, "N"]) -> tuple[float, Float64[np.ndarray, "M"]]:
@@ -15,7 +15,7 @@ def evenly(timestamps: Float64[np.ndarray, "N"]) -> tuple[float, Float64[np.ndar
     the timestamps are uneven the rate is the usual one (the median step) and some indices lie between two poses.
 
     Raises:
-        UserError: there is no pose, timestamps do not increase, or the gaps between them would take too many poses.
+        UserError: there is no pose, timestamps do not increase, or a gap would have to be filled with too many.
     """
     indices = np.arange(len(timestamps), dtype=np.float64)
     if len(timestamps) < 2:
@@ -26,11 +26,16 @@ def evenly(timestamps: Float64[np.ndarray, "N"]) -> tuple[float, Float64[np.ndar
     mean = float(timestamps[-1] - timestamps[0]) / (len(timestamps) - 1)
     if np.abs(timestamps - timestamps[0] - mean * indices).max() <= UNEVEN * mean:
         return mean, indices
-    step = float(np.median(np.diff(timestamps)))
-    steps = float(timestamps[-1] - timestamps[0]) / step
-    if steps > LONGEST:
-        raise UserError(f"'timestamps' go over {steps * step:g} s in steps of {step:g} s: too long to fill their gaps")
-    return step, np.interp(timestamps[0] + step * np.arange(int(steps + UNEVEN) + 1), timestamps, indices)
+    steps = np.diff(timestamps)
+    step = float(np.median(steps))
+    count = int((timestamps[-1] - timestamps[0]) / step + UNEVEN) + 1
+    if count > len(timestamps) + MOST_FILLED:
+        widest = int(steps.argmax())
+        raise UserError(
+            f"'timestamps' leap from {timestamps[widest]:g} s to {timestamps[widest + 1]:g} s but usually differ by "
+            f"{step:g} s: give --fps if the frames do follow each other"
+        )
+    return step, np.interp(timestamps[0] + step * np.arange(count), timestamps, indices)
 
 
 def check_increasing(timestamps: Float64[np.ndarray, "N"]) -> None:
