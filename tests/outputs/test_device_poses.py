@@ -45,6 +45,14 @@ def test_by_frame_names_in_any_order_of_rows_and_columns(tmp_path):
         read_device_poses(path).at(poses_at(0.0, names=("b/3",)))
 
 
+def test_as_spreadsheets_and_people_write_it(tmp_path):
+    """A byte order mark, spaces after the commas, lines that end in CR LF, an empty one."""
+    path = tmp_path / "device.csv"
+    text = f"{HEADER}0,1,2,3,{STILL}\n\n1,3,2,1,{STILL}\n".replace(",", ", ").replace("\n", "\r\n")
+    path.write_bytes(text.encode("utf-8-sig"))
+    np.testing.assert_allclose(read_device_poses(path).at(poses_at(0.5))[0, :3, 3], [2, 2, 2])
+
+
 @pytest.mark.parametrize("timestamp", [-0.1, 1.1])
 def test_nothing_is_made_up_before_the_first_and_after_the_last(tmp_path, timestamp):
     path = tmp_path / "device.csv"
@@ -59,6 +67,8 @@ def test_nothing_is_made_up_before_the_first_and_after_the_last(tmp_path, timest
         ("", "a header and at least one row"),
         (HEADER, "a header and at least one row"),
         ("timestamp,px,py,pz,qx,qy,qz\n0,0,0,0,0,0,1\n", "column 'qw' is missing"),
+        (HEADER.replace(",", ";") + "0;0;0;0;0;0;0;1\n", "which is .timestamp;px;.* with commas between them"),
+        (HEADER.strip() + f",py\n0,0,0,0,{STILL},9\n", "column 'py' is in its header twice"),
         ("time,px,py,pz,qx,qy,qz,qw\n0,0,0,0,0,0,0,1\n", "a column 'timestamp' or 'frame'"),
         (HEADER + f"0,0,0,0,{STILL}\n1,0,zero,0,{STILL}\n", "row 3: 'py' is 'zero' but must be a finite number"),
         (HEADER + f"0,0,nan,0,{STILL}\n", "row 2: 'py' is 'nan' but must be"),

@@ -76,14 +76,19 @@ def read_device_poses(path: str | Path) -> DevicePoses:
     """
     try:
         text = read_bytes(path, LIMIT_BYTES).decode("utf-8-sig")
-        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+        reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
+        rows, columns = list(reader), reader.fieldnames or []
     except (ValueError, csv.Error) as error:
         raise UserError(f"{path} is not a CSV file: {error}") from error
-    columns = rows[0].keys() if rows else ()
     if not rows:
         raise UserError(f"{path} must have a header and at least one row")
     if missing := [name for name in NUMBERS if name not in columns]:
-        raise UserError(f"{path}: column '{missing[0]}' is missing from its header")
+        raise UserError(
+            f"{path}: column '{missing[0]}' is missing from its header, which is '{text.splitlines()[0]:.80}' but must "
+            f"have {', '.join(NUMBERS)} with commas between them"
+        )
+    if twice := [name for name in (*NUMBERS, "timestamp", "frame") if columns.count(name) > 1]:
+        raise UserError(f"{path}: column '{twice[0]}' is in its header twice")
     key = next((name for name in ("timestamp", "frame") if name in columns), None)
     if key is None:
         raise UserError(f"{path}: its header must have a column 'timestamp' or 'frame'")
