@@ -76,7 +76,10 @@ def run(args: argparse.Namespace) -> int:
         said = f"{len(poses) * len(poses.joint_names)} rows"
     else:
         result |= _write_bvh(args, poses, T_world_device)
-        said = f"{result['bones']} bones of constant length, which moves joints by {result['moved_mm']} mm on average"
+        said = (
+            f"{result['frames']} frames at {result['fps']:g} a second; {result['bones']} bones of constant length, "
+            f"which moves joints by {result['moved_mm']} mm on average"
+        )
     print(json.dumps(result) if args.json else f"{len(poses)} poses in {args.out} ({said})")
     return 0
 

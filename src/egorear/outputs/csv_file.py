@@ -4,7 +4,7 @@ import csv
 import io
 from pathlib import Path
 
-from egorear.files import write_text
+from egorear.files import write_bytes
 from egorear.poses import Poses
 
 COLUMNS = ("frame", "timestamp", "joint", "x_m", "y_m", "z_m", "confidence")
@@ -19,4 +19,4 @@ def write_csv(path: str | Path, poses: Poses) -> None:
     for name, timestamp, joints, confidence in frames:
         for joint, place, sure in zip(poses.joint_names, joints.tolist(), confidence.tolist(), strict=True):
             writer.writerow([name, timestamp, joint, *(f"{value:.9g}" for value in (*place, sure))])
-    write_text(path, text.getvalue())
+    write_bytes(path, text.getvalue().encode("utf-8", "backslashreplace"))  # frames of files whose names are no text
