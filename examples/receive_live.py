@@ -1,5 +1,6 @@
 """The other end of `egorear live`: a program that gets the wearer's hands as they come.
 
+    pip install "egorear[live]"
     python examples/receive_live.py 9000
     egorear live SOURCE… --rig my_headset.json --protocol joints --osc 127.0.0.1:9000     # in another terminal
 
