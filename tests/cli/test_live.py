@@ -7,6 +7,8 @@ import re
 import shlex
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -225,6 +227,13 @@ def test_no_camera_is_there(root, bench, capsys):
     assert sentence == "egorear live: error: no camera gives images: front_left=camera:0, front_right=/dev/video7"
 
 
+def test_opencv_has_nothing_to_add_to_a_camera_that_is_not_there():
+    """In a process of its own: OpenCV reads the setting when it is imported."""
+    command = [sys.executable, "-m", "egorear.cli.main", "live", "front=camera:98", "--rig", "egopw"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stderr) == (2, "egorear live: error: no camera gives images: front=camera:98\n")
+
+
 def test_ctrl_c_is_the_usual_end(root, bench, tmp_path, capsys):
     left = FakeCamera(SIZE, 0.02)
     bench([left], [FakeCamera(SIZE, 0.02)])
@@ -285,8 +294,6 @@ def test_wrong_options(root, capsys, more, sentence):
 
 
 def test_python_osc_is_needed_only_to_send(root, monkeypatch, capsys):
-    import sys
-
     monkeypatch.delitem(sys.modules, "egorear.outputs.osc")
     monkeypatch.setitem(sys.modules, "pythonosc.osc_bundle_builder", None)
     monkeypatch.setitem(sys.modules, "pythonosc", None)

@@ -263,6 +263,12 @@ def test_a_recording_takes_as_long_as_it_took(recording):
     np.testing.assert_array_equal(moments[-1].images["front"], last)
 
 
+def test_folders_without_a_rate_say_how_fast_they_are_played(recording):
+    (remark,) = open_live_source([str(recording)], MONO).remarks
+    assert "played at 1 frame a second, unless --fps" in remark
+    assert not open_live_source([str(recording)], MONO, fps=30.0).remarks
+
+
 def test_what_is_not_taken_in_time_is_dropped(recording):
     source = Playback(open_source([str(recording)], MONO, fps=100.0))
     moments = []
@@ -294,7 +300,10 @@ def test_a_recording_that_is_left_early_ends(recording):
     ("sources", "sentence"),
     [
         (["front_left=camera:0", "front_right=r.mp4"], "mixed"),
-        (["front_left=camera:a", "front_right=camera:1"], "must have a number after 'camera:'"),
+        (["front_left=camera:a", "front_right=camera:1"], "must have a number from 0 to 99 after 'camera:'"),
+        (["front_left=camera:0", "front_right=camera:100"], "from 0 to 99 after"),
+        (["camera:0"], "source 'camera:0' must say which view it is, as in front_left=camera:0"),
+        (["front_left=camera:0", "/dev/video1"], "source '/dev/video1' must say which view"),
         (["front_left=camera:0"], "'front_right' of rig 'visor'"),
         (["left=camera:0", "front_right=camera:1"], "'left' in 'left=camera:0' is no view"),
     ],

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import time
 from array import array
@@ -57,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
         import_module("pythonosc")  # said to be missing before any work
     if args.out is not None:
         check_writable(args.out)
+    # OpenCV tells of a camera that is not there in three lines of its own, every second; we do in one, once.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
 
     from egorear.geometry.calibration import read_rig
     from egorear.tracking.live import LiveTracker

@@ -12,12 +12,13 @@ from typing import Protocol, runtime_checkable
 from egorear.errors import UserError
 from egorear.geometry.rig import Rig
 from egorear.tracking.capture import Capture, Device, Shot, open_device
-from egorear.tracking.sources import Frame, Source, open_source, sources_by_view
+from egorear.tracking.sources import FolderSource, Frame, Source, open_source, sources_by_view
 from egorear.tracking.training_cameras import Image
 
 PATIENCE_S = 0.05  # that the first camera's image waits for the others': pairs cameras of 20 frames/s and more
 TOGETHER_S = 0.2  # images farther apart than this are not of one moment
 LONGEST_READ_S = 2.0  # that the end waits for cameras that hang
+LAST_CAMERA = 99  # OpenCV takes hundreds for the number of a driver
 LOST_S = 2.0  # without any image: a moment in which nobody sees, and again after as long
 
 
@@ -207,17 +208,28 @@ def open_live_source(sources: Sequence[str], rig: Rig, fps: float | None = None)
     Raises:
         UserError: they are mixed, or cannot be read.
     """
-    paths = [source.partition("=")[2] for source in sources]
-    live = [path.startswith(("camera:", "/dev/")) and not path.startswith("/dev/shm/") for path in paths]
+    views_of = [source.partition("=")[::2] if "=" in source else ("", source) for source in sources]
+    live = [path.startswith(("camera:", "/dev/")) and not path.startswith("/dev/shm/") for _, path in views_of]
     if not any(live):
-        return Playback(open_source(sources, rig, fps=fps))
+        return Playback(_recording(sources, rig, fps))
     if not all(live):
         raise UserError("the sources are cameras and recordings mixed, but must all be of one kind")
+    for view, path in views_of:
+        if not view:
+            raise UserError(f"source '{path}' must say which view it is, as in {rig.views[0]}={path}")
     devices = {view: str(path) for view, path in sources_by_view(sources, rig).items()}
     for view, device in devices.items():
-        if not device.startswith("/") and not device.removeprefix("camera:").isdecimal():
-            raise UserError(f"'{view}={device}' must have a number after 'camera:', as in camera:0")
+        number = device.removeprefix("camera:")
+        if not device.startswith("/") and not (number.isdecimal() and int(number) <= LAST_CAMERA):
+            raise UserError(f"'{view}={device}' must have a number from 0 to {LAST_CAMERA} after 'camera:'")
     return Cameras(devices, rig, fps)
+
+
+def _recording(sources: Sequence[str], rig: Rig, fps: float | None) -> Source:
+    source = open_source(sources, rig, fps=fps)
+    if fps is None and isinstance(source, FolderSource):
+        source.remarks.append("folders of images tell no rate: played at 1 frame a second, unless --fps says otherwise")
+    return source
 
 
 def _check_aspect(rig: Rig, view: str, image: Image | None) -> None:
