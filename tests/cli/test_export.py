@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.clips import CAUSAL, save_clip_network
 from tests.people import TINY, pictures, two_camera_rig, write_dataset
 
 from egorear.cli.main import main
+from egorear.errors import UserError
 from egorear.geometry.rig import Rig, ego4view_syn
 from egorear.models import MODELS
 from egorear.models.egorear import EgoRear
@@ -177,6 +179,26 @@ def test_a_damaged_file_is_told(exported, data, tmp_path, capsys):
     args = ["predict", str(data), "--split", "test", "--weights", str(folder), "--out", str(tmp_path)]
     assert main(args) == 2
     assert "is damaged or not the one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["rig", "origin", "skeleton", "batch"])
+def test_a_description_changed_by_hand_is_told(exported, tmp_path, name):
+    """The graph would take no other rig, and joints of another origin would be wrong without a word."""
+    folder = tmp_path / "changed"
+    shutil.copytree(exported[1], folder)
+    about = json.loads((folder / "export.json").read_text())
+    rig = about["rig"] | {"cameras": about["rig"]["cameras"][:1]}
+    about |= {name: {"rig": rig, "origin": "pelvis", "skeleton": "egocap", "batch": 4}[name]}
+    (folder / "export.json").write_text(json.dumps(about))
+    with pytest.raises(UserError, match=f"export.json: '{name}' is not what .*model.onnx says of itself"):
+        PoseTracker.from_pretrained(folder)
+
+
+def test_networks_that_look_along_time_are_refused(tmp_path, capsys):
+    save_clip_network(tmp_path / "clip", CAUSAL)
+    assert main(["export", str(tmp_path / "clip"), "--out", str(tmp_path / "out")]) == 2
+    assert "looks along time: such networks cannot be exported" in capsys.readouterr().err
+    assert not list((tmp_path / "out").iterdir())
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])

@@ -50,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
     from egorear.tracking.onnx_export import describe, export_onnx
     from egorear.tracking.onnx_network import DESCRIPTION, MODEL, OnnxNetwork
     from egorear.tracking.onnx_parity import latency, parity
+    from egorear.tracking.opening import open_tracker
     from egorear.tracking.pose_network import PoseNetwork
     from egorear.tracking.tracker import PoseTracker
     from egorear.tracking.weights import FILES
@@ -57,7 +58,9 @@ def run(args: argparse.Namespace) -> int:
     check_writable(args.out)
     if (args.out / FILES[0]).exists():
         raise UserError(f"--out is {args.out}, which holds weights: an export needs a folder of its own")
-    tracker = PoseTracker.from_pretrained(args.weights)
+    tracker = open_tracker(args.weights)
+    if not isinstance(tracker, PoseTracker):
+        raise UserError(f"'{args.weights}' looks along time: such networks cannot be exported (docs/export.md)")
     if not isinstance(tracker.network, PoseNetwork):
         raise UserError(f"'{args.weights}' is an export already: give the weights it is of")
     batches = _frames(tracker, args.data)

@@ -1,7 +1,6 @@
 """A pose network to one ONNX file: bytes of images in, joints out, nothing left to write around it (docs/export.md)."""
 
 import contextlib
-import json
 import logging
 import warnings
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from torch import Tensor
 from egorear.errors import UserError
 from egorear.files import atomic_write
 from egorear.geometry.skeleton import SKELETONS
-from egorear.tracking.onnx_network import INPUTS, SCHEMA, VERSION
+from egorear.tracking.onnx_network import INPUTS, SCHEMA, VERSION, as_metadata
 from egorear.tracking.pose_network import NetworkAnswer, PoseNetwork
 
 OPSET = 18  # TensorRT 10 reads GridSample of 18 right and that of 20 wrong (NVIDIA/TensorRT#4646)
@@ -62,8 +61,7 @@ def export_onnx(network: PoseNetwork, path: Path, about: dict[str, Any], samplin
     if batch is None:
         for value in (*program.model.graph.inputs[::2], *program.model.graph.outputs):
             value.shape[0] = "batch"  # type: ignore[index]
-    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in about.items()}
-    program.model.metadata_props.update(texts)
+    program.model.metadata_props.update({name: as_metadata(value) for name, value in about.items()})
     program.model.producer_name = "egorear"
     with atomic_write(path) as temporary:
         program.save(temporary, external_data=False)

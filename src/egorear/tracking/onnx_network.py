@@ -1,5 +1,6 @@
 """An exported network (`egorear export`, docs/export.md), run by ONNX Runtime in place of torch."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,12 @@ class OnnxNetwork:
             raise UserError(f"{path}: 'rig': {error}") from error
         if sha256_of(folder / MODEL) != content.get("sha256"):
             raise UserError(f"{folder / MODEL} is damaged or not the one that {path} describes: export it again")
-        return OnnxNetwork.open(folder / MODEL, content, device)
+        network = OnnxNetwork.open(folder / MODEL, content, device)
+        inside = network.session.get_modelmeta().custom_metadata_map
+        for name in ("model_id", "skeleton", "origin", "batch", "rig"):
+            if inside.get(name) != as_metadata(content.get(name)):
+                raise UserError(f"{path}: '{name}' is not what {folder / MODEL} says of itself: export it again")
+        return network
 
     @staticmethod
     def open(path: Path, about: dict[str, Any], device: torch.device | str = "cpu") -> "OnnxNetwork":
@@ -98,6 +104,11 @@ class OnnxNetwork:
             answer = self.session.run(None, {name: t.numpy() for name, t in zip(INPUTS, given, strict=True)})
             parts.append([torch.from_numpy(part)[: len(some)] for part in answer])
         return NetworkAnswer(*(torch.cat(part) for part in zip(*parts, strict=True)))
+
+
+def as_metadata(value: Any) -> str:
+    """How something of the description stands in the file's metadata."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _session(path: Path, device: torch.device | str) -> Any:
