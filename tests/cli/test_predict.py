@@ -153,7 +153,7 @@ def test_wrong_arguments_are_told_in_one_sentence(tmp_path, weights, rig_file, f
     assert "'front_right'" in refused(capsys, f"front_left={folders}/front_left", *good[1:])
     assert "does not exist" in refused(capsys, f"front_left={folders}/x", f"front_right={folders}/x", *good[1:])
     assert "nowhere does not exist" in refused(capsys, "nowhere", *good[1:])
-    assert "for a dataset add --split" in refused(capsys, tmp_path, *good[1:])
+    assert "egorear predict takes a dataset with --split" in refused(capsys, tmp_path, *good[1:])
 
 
 def test_an_interrupt_leaves_no_half_result(tmp_path, weights, rig_file, folders, capsys, monkeypatch):

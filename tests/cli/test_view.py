@@ -52,6 +52,17 @@ def test_a_dataset_with_truth_and_pictures(tmp_path, poses_file, capsys):
     assert "pictures of 1 of the 3 that have any (as many as --pictures-mb 0.15 allows)" in capsys.readouterr().out
 
 
+def test_a_suffix_may_be_in_capitals(tmp_path, poses_file):
+    assert main(["view", poses_file, "--out", str(tmp_path / "A.HTML")]) == 0
+    assert recording(tmp_path / "A.HTML")["schema"] == "egorear-view"
+
+
+def test_poses_that_cannot_be_shown_are_told_with_their_file(tmp_path, capsys):
+    path = tmp_path / "none.npz"
+    poses_of([]).save(path)
+    assert f"{path}: there are no poses to show" in refused(capsys, path, "--out", tmp_path / "a.html")
+
+
 def test_some_frames_at_another_rate(tmp_path, poses_file):
     page = tmp_path / "a.html"
     assert main(["view", poses_file, "--frames", "::2", "--fps", "25", "--out", str(page)]) == 0

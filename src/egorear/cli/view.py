@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: an input cannot be read or does not fit the others, or Rerun is not there.
     """
-    if args.out is not None and args.out.suffix not in SUFFIXES:
+    if args.out is not None and args.out.suffix.lower() not in SUFFIXES:
         raise UserError(f"--out is '{args.out}' but must end with {' or '.join(SUFFIXES)}")
     if args.data and args.sources:
         raise UserError("give --data or --sources, not both")
@@ -59,14 +59,20 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--fps is {args.fps} but must be a positive number of frames a second")
     if not 0 <= args.pictures_mb < 1e6:
         raise UserError(f"--pictures-mb is {args.pictures_mb} but must be a number of megabytes, 0 or more")
-    if args.out is None or args.out.suffix == ".rrd":
+    if args.out is None or args.out.suffix.lower() == ".rrd":
         _check_rerun(args.out)
     if args.out is not None:
         check_writable(args.out.parent)
 
     from egorear.poses import Poses
+    from egorear.viewer.scene import Scene
 
-    poses = _selected(Poses.load(args.poses), args.frames)
+    poses = Poses.load(args.poses)
+    try:
+        Scene(poses)  # whether they can be shown at all
+    except UserError as error:
+        raise UserError(f"{args.poses}: {error}") from error
+    poses = _selected(poses, args.frames)
     if args.fps is not None:
         import numpy as np
 
@@ -85,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _write(out: Path, scene: "Scene", args: argparse.Namespace) -> list[int]:
     budget = round(1e6 * args.pictures_mb)
-    if out.suffix == ".rrd":
+    if out.suffix.lower() == ".rrd":
         from egorear.viewer.rerun_log import write_rerun
 
         return write_rerun(out, scene, args.poses, budget, _drawn)

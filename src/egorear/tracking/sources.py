@@ -233,7 +233,7 @@ def sources_by_view(sources: Sequence[str], rig: Rig) -> dict[str, Path]:
         if not found:
             raise UserError(
                 f"{parent} has no folder named like a view of rig '{rig.name}' ({', '.join(rig.views)}); "
-                "for a dataset add --split"
+                "egorear predict takes a dataset with --split"
             )
     else:
         found = {}
