@@ -221,6 +221,16 @@ def test_all_cameras_die(root, bench, capsys):
     assert result["blind"] >= 2
 
 
+def test_a_run_that_fails_keeps_the_poses_so_far(root, bench, tmp_path, capsys):
+    """Another camera answers in place of the lost one."""
+    bench([FakeCamera(SIZE, images=20), FakeCamera((120, 120))], [FakeCamera(SIZE)])
+    argv = ["live", *CAMERAS, "--rig", str(root / "rig.json"), "--weights", str(root / "tiny"), "--seconds", "20"]
+    assert main([*argv, "--out", str(tmp_path)]) == 2
+    *_, note, sentence = capsys.readouterr().err.splitlines()
+    assert sentence.startswith("egorear live: error: view 'front_left': the image is 120x120 but must have")
+    assert note == f"note: {len(Poses.load(tmp_path / 'poses.npz'))} poses until then are in {tmp_path}/poses.npz"
+
+
 def test_no_camera_is_there(root, bench, capsys):
     bench([NoCamera()], [NoCamera()])
     sentence = refused(capsys, *CAMERAS, "--rig", root / "rig.json", "--weights", root / "tiny")

@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     from egorear.tracking.smoothing import OneEuroFilter
 
     source = open_live_source(args.sources, read_rig(args.rig), args.fps)
-    output, saved = None, {}
+    output, saved, whole = None, {}, False
     try:
         tracker = open_tracker(args.weights, args.device)
         if args.osc is not None:
@@ -81,9 +81,12 @@ def run(args: argparse.Namespace) -> int:
         try:
             with suppress(KeyboardInterrupt):  # what follows is the end of every live run
                 session.run(live, args.seconds, args.show_latency)
+            whole = True
         finally:  # a run that breaks off keeps its poses too
             if session.kept and args.out is not None:
                 saved = {"poses": _save(session, args.out, tracker.skeleton.names, tracker.model_id)}
+                if not whole:
+                    _tell(f"note: {len(session.kept)} poses until then are in {saved['poses']}")
     finally:
         source.close()
         if output is not None:
