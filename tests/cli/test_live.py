@@ -258,10 +258,11 @@ def test_ctrl_c_is_the_usual_end(root, bench, tmp_path, capsys):
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background was told to ignore it
     try:
         threading.Thread(target=press, daemon=True).start()
-        assert main([*argv, "--out", str(tmp_path), "--show-latency"]) == 0
+        assert main([*argv, "--out", str(tmp_path), "--show-latency", "--osc", "127.0.0.1:39539"]) == 0
     finally:
         signal.signal(signal.SIGINT, before)
-    summary = capsys.readouterr().out
+    summary, said = capsys.readouterr()
+    assert "\nsending to 127.0.0.1:39539; Ctrl-C ends\n" in said
     poses = Poses.load(tmp_path / "poses.npz")
     assert summary.startswith(f"{len(poses)} poses in ")
     assert f"poses in {tmp_path / 'poses.npz'}" in summary

@@ -77,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
         source.remarks += live.remarks
         for remark in source.remarks:
             _tell(f"note: {remark}")
+        _tell(f"{'running' if args.osc is None else f'sending to {args.osc}'}; Ctrl-C ends")
         session = Session(source, output, None if args.raw else OneEuroFilter(), keeps=args.out is not None)
         try:
             with suppress(KeyboardInterrupt):  # what follows is the end of every live run
