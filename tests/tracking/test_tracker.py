@@ -176,6 +176,9 @@ def test_unknown_weights(tmp_path, monkeypatch):
         find_weights("egorear-giant")
     with pytest.raises(UserError, match=r"config\.json"):
         PoseTracker.from_pretrained(tmp_path)
+    (tmp_path / "model.onnx").touch()
+    with pytest.raises(UserError, match="is a file, but weights are given as the folder that holds it"):
+        find_weights(tmp_path / "model.onnx")
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(UserError, match="pip install huggingface_hub"):
         find_weights("someone/egorear-base")

@@ -22,6 +22,8 @@ def find_weights(name: str | Path) -> Path:
     """
     if Path(name).is_dir():
         return Path(name)
+    if Path(name).is_file():
+        raise UserError(f"{name} is a file, but weights are given as the folder that holds it")
     text = str(name)
     if text in shipped():
         return FOLDER / text
