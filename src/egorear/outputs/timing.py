@@ -7,7 +7,7 @@ from egorear.errors import UserError
 
 UNEVEN = 0.01  # of a step: timestamps may be so far from an even grid and still count as even
 ALONE_S = 1 / 30  # step of a single pose
-MOST_FILLED = 1_000_000  # frames: nine hours at 30 a second; a longer gap is a mistake in the timestamps
+MOST_FILLED = 100_000  # frames: most of an hour at 30 a second; a longer gap is a mistake in the timestamps
 
 
 def evenly(timestamps: Float64[np.ndarray, "N"]) -> tuple[float, Float64[np.ndarray, "M"]]:
