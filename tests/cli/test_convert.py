@@ -174,6 +174,13 @@ def test_wrong_commands_are_told_in_one_sentence(poses, capsys, argv, message):
     assert not list(Path().glob("walk.*"))
 
 
+def test_what_is_read_is_not_overwritten(poses, capsys):
+    Path("device.csv").write_text("mine")
+    told = fails(capsys, "poses/walk/poses.npz", "./device.csv", "--device-poses", "device.csv")
+    assert "device.csv is to be read" in told
+    assert Path("device.csv").read_text() == "mine"
+
+
 def test_poses_without_a_body_or_without_poses(tmp_path, capsys):
     save(tmp_path / "odd.npz", ["0"], joint_names=("Head", "Neck"))
     assert "are no known set" in fails(capsys, tmp_path / "odd.npz", tmp_path / "a.bvh")

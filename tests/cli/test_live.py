@@ -244,7 +244,8 @@ def test_opencv_has_nothing_to_add_to_a_camera_that_is_not_there():
     assert (ended.returncode, ended.stderr) == (2, "egorear live: error: no camera gives images: front=camera:98\n")
 
 
-def test_ctrl_c_is_the_usual_end(root, bench, tmp_path, capsys):
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_is_the_usual_end(root, bench, tmp_path, capsys, told):
     left = FakeCamera(SIZE, 0.02)
     bench([left], [FakeCamera(SIZE, 0.02)])
 
@@ -252,7 +253,7 @@ def test_ctrl_c_is_the_usual_end(root, bench, tmp_path, capsys):
         while left.count < 20:
             time.sleep(0.01)
         time.sleep(0.5)
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), told)
 
     argv = ["live", *CAMERAS, "--rig", str(root / "rig.json"), "--weights", str(root / "tiny"), "--seconds", "60"]
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background was told to ignore it

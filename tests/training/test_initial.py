@@ -90,3 +90,12 @@ def test_an_actionformer_that_does_not_fit_is_named(tmp_path: Path) -> None:
     torch.save({"state_dict": {"module.backbone.branch.0.gate": torch.zeros(1)}}, tmp_path / "ego4d.pth.tar")
     with pytest.raises(UserError, match=r"ego4d\.pth\.tar cannot start 'motion' of this network: .*ActionFormer's"):
         load_part(network, InitialPart("motion", str(tmp_path / "ego4d.pth.tar")))
+
+
+def test_the_same_views_in_another_order_are_refused(trained: EgoRear, tmp_path: Path) -> None:
+    """Shapes would not tell: what the refiner knows of the left camera would become the right one's."""
+    path = written(trained, tmp_path / "model")
+    turned = EgoRear(replace(LIFTED, views=SEEN.views[::-1]))
+    with pytest.raises(UserError, match="must have them in the order front_right, front_left"):
+        load_parts(turned, path)
+    load_parts(EgoRear(LIFTED), path)

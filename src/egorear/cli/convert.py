@@ -45,6 +45,9 @@ def run(args: argparse.Namespace) -> int:
     kind = args.out.suffix.lower()
     if kind not in (".bvh", ".csv"):
         raise UserError(f"{args.out} must end with .bvh or .csv")
+    for given in (args.poses, args.device_poses):
+        if given is not None and given.resolve() == args.out.resolve():
+            raise UserError(f"{args.out} is to be read, so that it cannot be written too")
     if args.world and not (args.device_poses and kind == ".bvh"):
         raise UserError("--world belongs to --device-poses and a .bvh file")
     if args.fps is not None and not 0 < args.fps < 1e6:

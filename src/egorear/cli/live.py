@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from array import array
@@ -69,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
 
     source = open_live_source(args.sources, read_rig(args.rig), args.fps)
     output, saved, whole = None, {}, False
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # services are ended so: as by Ctrl-C
     try:
         tracker = open_tracker(args.weights, args.device)
         if args.osc is not None:
@@ -89,6 +91,7 @@ def run(args: argparse.Namespace) -> int:
                 if not whole:
                     _tell(f"note: {len(session.kept)} poses until then are in {saved['poses']}")
     finally:
+        signal.signal(signal.SIGTERM, before)
         source.close()
         if output is not None:
             output.close()

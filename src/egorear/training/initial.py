@@ -39,10 +39,16 @@ def load_parts(network: nn.Module, path: str | Path) -> list[str]:
     path: a checkpoint of an earlier stage (`.ckpt`), or a folder written by `save_pretrained`.
 
     Raises:
-        UserError: it cannot be read, a common part has other shapes or is not finite, or there is no common part.
+        UserError: it cannot be read, a common part has other shapes or is not finite, there is no common part, or a
+            folder's network has the same views in another order.
     """
     path = Path(path)
-    state = load_pretrained(path).state_dict() if path.is_dir() else _network_of(path, read_checkpoint(path))
+    if path.is_dir():
+        started = load_pretrained(path)
+        _check_order(path, started, network)
+        state = started.state_dict()
+    else:
+        state = _network_of(path, read_checkpoint(path))
     if isinstance(network, EgoTAP) and any(name.startswith("estimators.") for name in state):
         if not isinstance(network.joint_maps, EgoRear):
             raise UserError(f"{path} is an EgoRear, of which this network has none: look at 'model.egotap.egorear'")
@@ -108,6 +114,13 @@ def parts_of(network: nn.Module) -> dict[str, nn.Module]:
         else:
             parts[name] = child
     return parts
+
+
+def _check_order(path: Path, started: nn.Module, network: nn.Module) -> None:
+    """Refuses a network of the same views in another order: what was learnt for one would be taken for another."""
+    theirs, ours = (getattr(getattr(each, "config", None), "views", ()) for each in (started, network))
+    if theirs != ours and sorted(theirs) == sorted(ours):
+        raise UserError(f"{path} has the views {', '.join(theirs)} but must have them in the order {', '.join(ours)}")
 
 
 def _load(part: nn.Module, state: dict[str, Tensor], what: str) -> None:
