@@ -22,7 +22,7 @@ def test_demo_predicts_scores_and_draws(tmp_path, capsys):
     assert "MPJPE" in told
     assert "overview.png" in told
     names = {path.name for path in out.iterdir()}
-    assert {"poses.npz", "overlays", "overview.png", "pose3d_anna_s1_f0.png"} <= names
+    assert {"poses.npz", "overlays", "overview.png", "demo.html", "pose3d_anna_s1_f0.png"} <= names
     assert len(list((out / "overlays").iterdir())) == 3
     assert main([*argv, "--json"]) == 0
     scores = json.loads(capsys.readouterr().out)["scores"]

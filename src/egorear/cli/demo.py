@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 DATA = Path(__file__).parents[1] / "demo_data"
 OVERVIEW_FRAMES = 6
 PLOTS = 4
+PAGE, PICTURE_BYTES = "demo.html", 16_000_000
 ROWS = {"overall": "all joints", "hands": "hands", "feet": "feet", "upper": "upper body", "lower": "lower body"}
 
 
@@ -43,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
     from egorear.evaluation.score import score
     from egorear.tracking.sources import DatasetSource
     from egorear.tracking.tracker import PoseTracker
+    from egorear.viewer.html import write_page
+    from egorear.viewer.scene import scene_of_dataset
 
     started = time.monotonic()
     tracker = PoseTracker.from_pretrained(args.weights)
@@ -51,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     poses.save(args.out / "poses.npz")
     report = score(poses, source.dataset)
     _draw(source, poses, args.out)
+    write_page(args.out / PAGE, scene_of_dataset(poses, source.dataset), f"{poses.model_id}: demo", PICTURE_BYTES)
     seconds = time.monotonic() - started
     if args.json:
         rows = {name: dataclasses.asdict(scores) for name, scores in _rows(report).items()}
@@ -118,5 +122,6 @@ def _print(report: "ScoreReport", out: Path, frames: int, seconds: float) -> Non
         table.add_row(label, *(f"{value:.1f}" for value in (row.mpjpe_mm, row.pa_mpjpe_mm, row.pck, row.auc)))
     console = Console()
     console.print(table)
-    print(f"look at {out / 'overview.png'}; every frame: {out / 'overlays'}; in space: {out}/pose3d_*.png")
+    print(f"look at {out / 'overview.png'}, or in a browser, from all sides: {out / PAGE}")
+    print(f"every frame: {out / 'overlays'}; in space: {out}/pose3d_*.png")
     print(f"poses: {out / 'poses.npz'} ({seconds:.1f} s)")
