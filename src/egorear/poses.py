@@ -57,6 +57,10 @@ class Poses:
             timestamps=self.timestamps[index],
         )
 
+    def at_rate(self, fps: float) -> "Poses":
+        """The same poses as of frames at an even rate, the first at 0 s."""
+        return replace(self, timestamps=np.arange(len(self)) / fps)
+
     def save(self, path: str | Path) -> None:
         """Writes `poses.npz` (schema "egorear-poses", version 1) atomically."""
         arrays: dict[str, Any] = {name: np.asarray(getattr(self, name)) for name in FIELDS}
@@ -98,6 +102,14 @@ class Poses:
             )
         except UserError as error:
             raise UserError(f"{path}: {error}") from error
+
+
+def recordings_of(frame_names: Sequence[str]) -> dict[str, list[int]]:
+    """The numbers of each recording's frames, in their order, by what comes before the last "/" of their names."""
+    numbers: dict[str, list[int]] = {}
+    for number, name in enumerate(frame_names):
+        numbers.setdefault(name.rpartition("/")[0], []).append(number)
+    return numbers
 
 
 def _check_shapes(values: Mapping[str, Any]) -> None:

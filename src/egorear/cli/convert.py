@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from egorear.cli.fps import check_fps
 from egorear.errors import UserError
 
 if TYPE_CHECKING:
@@ -50,12 +51,9 @@ def run(args: argparse.Namespace) -> int:
             raise UserError(f"{args.out} is to be read, so that it cannot be written too")
     if args.world and not (args.device_poses and kind == ".bvh"):
         raise UserError("--world belongs to --device-poses and a .bvh file")
-    if args.fps is not None and not 0 < args.fps < 1e6:
-        raise UserError(f"--fps is {args.fps} but must be a positive number of frames a second")
+    check_fps(args.fps)
     if args.smooth is not None and not 0 < args.smooth < 60:
         raise UserError(f"--smooth is {args.smooth} but must be a positive number of seconds")
-
-    import numpy as np
 
     from egorear.poses import Poses
 
@@ -63,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     if args.recording is not None:
         poses = _of_recording(poses, args.recording, args.poses)
     if args.fps is not None:
-        poses = dataclasses.replace(poses, timestamps=np.arange(len(poses)) / args.fps)
+        poses = poses.at_rate(args.fps)
     if args.smooth is not None:
         poses = _smoothed(poses, args.smooth, args.poses)
     T_world_device = None
@@ -95,9 +93,9 @@ def _write_bvh(args: argparse.Namespace, poses: "Poses", T_world_device: "np.nda
     from egorear.outputs.bvh import write_bvh
     from egorear.outputs.humanoid import Humanoid
     from egorear.outputs.timing import evenly
+    from egorear.poses import recordings_of
 
-    recordings = {name.rpartition("/")[0]: None for name in poses.frame_names}
-    if len(recordings) > 1:
+    if len(recordings := recordings_of(poses.frame_names)) > 1:
         first, second, *_ = recordings
         raise UserError(
             f"{args.poses} has {len(recordings)} recordings ('{first}', '{second}' ...): choose --recording"
@@ -127,8 +125,10 @@ def _write_bvh(args: argparse.Namespace, poses: "Poses", T_world_device: "np.nda
 
 
 def _of_recording(poses: "Poses", recording: str, path: Path) -> "Poses":
-    kept = [row for row, name in enumerate(poses.frame_names) if name.rpartition("/")[0] == recording.rstrip("/")]
-    if not kept:
+    from egorear.poses import recordings_of
+
+    kept = recordings_of(poses.frame_names).get(recording.rstrip("/"))
+    if kept is None:
         other = f" but, for one, '{poses.frame_names[0]}'" if len(poses) else ""
         raise UserError(f"{path} has no frame of a recording '{recording}'{other}")
     return poses.select(kept)
@@ -137,12 +137,10 @@ def _of_recording(poses: "Poses", recording: str, path: Path) -> "Poses":
 def _smoothed(poses: "Poses", sigma_s: float, path: Path) -> "Poses":
     """Each recording by itself."""
     from egorear.outputs.smoothing import smooth
+    from egorear.poses import recordings_of
 
-    recordings: dict[str, list[int]] = {}
-    for row, name in enumerate(poses.frame_names):
-        recordings.setdefault(name.rpartition("/")[0], []).append(row)
     joints = poses.joints.copy()
-    for rows in recordings.values():
+    for rows in recordings_of(poses.frame_names).values():
         try:
             joints[rows] = smooth(poses.timestamps[rows], poses.joints[rows], sigma_s)
         except UserError as error:

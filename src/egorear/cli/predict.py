@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from egorear.cli.fps import check_fps
 from egorear.cli.progress import with_progress
 from egorear.errors import UserError
 from egorear.files import atomic_write, check_writable
@@ -58,8 +59,7 @@ def run(args: argparse.Namespace) -> int:
     """Predicts and writes; nothing is written to `poses.npz` before the last frame is done."""
     if args.batch < 1:
         raise UserError(f"--batch is {args.batch} but must be at least 1")
-    if args.fps is not None and not 0 < args.fps < 1e6:
-        raise UserError(f"--fps is {args.fps} but must be a positive number of frames a second")
+    check_fps(args.fps)
     if not args.stream and (args.delay, args.hop) != (0, 1):
         raise UserError("--delay and --hop belong to --stream, which is missing")
     check_writable(args.out)

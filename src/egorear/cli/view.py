@@ -5,10 +5,10 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from egorear.cli.fps import check_fps
 from egorear.cli.progress import with_progress
 from egorear.errors import UserError
 from egorear.files import check_writable
@@ -55,8 +55,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--out is '{args.out}' but must end with {' or '.join(SUFFIXES)}")
     if args.data and args.sources:
         raise UserError("give --data or --sources, not both")
-    if args.fps is not None and not 0 < args.fps < 1e6:
-        raise UserError(f"--fps is {args.fps} but must be a positive number of frames a second")
+    check_fps(args.fps)
     if not 0 <= args.pictures_mb < 1e6:
         raise UserError(f"--pictures-mb is {args.pictures_mb} but must be a number of megabytes, 0 or more")
     if args.out is None or args.out.suffix.lower() == ".rrd":
@@ -74,9 +73,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"{args.poses}: {error}") from error
     poses = _selected(poses, args.frames)
     if args.fps is not None:
-        import numpy as np
-
-        poses = replace(poses, timestamps=np.arange(len(poses)) / args.fps)
+        poses = poses.at_rate(args.fps)
     scene = _scene(poses, args)
     with tempfile.TemporaryDirectory() as folder:
         out = args.out or Path(folder) / "poses.rrd"

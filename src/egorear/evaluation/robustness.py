@@ -18,6 +18,7 @@ from egorear.geometry.rig import Rig
 from egorear.metrics.confidence import auroc
 from egorear.metrics.errors import joint_errors_mm
 from egorear.models.confidence import CONFIDENT_M
+from egorear.poses import recordings_of
 
 CLIP = 4  # scored frames at once: as quick a frame as any larger batch on a CPU, and many sequences for few frames
 
@@ -70,7 +71,7 @@ class Row:
 
 def lengths(names: Sequence[str]) -> dict[str, int]:
     """How many frames each sequence has."""
-    return {name: len(frames) for name, frames in _sequences(names).items()}
+    return {name: len(frames) for name, frames in recordings_of(names).items()}
 
 
 def choose_clips(names: Sequence[str], history: int, limit: int = 0) -> list[Clip]:
@@ -83,7 +84,7 @@ def choose_clips(names: Sequence[str], history: int, limit: int = 0) -> list[Cli
     """
     clips = [
         Clip(sequence, tuple(frames), range(start, min(start + CLIP, len(frames))))
-        for sequence, frames in _sequences(names).items()
+        for sequence, frames in recordings_of(names).items()
         for start in range(history, len(frames), CLIP)
     ]
     if not clips:
@@ -167,14 +168,6 @@ class Study:
 
     def _truth(self) -> Float[np.ndarray, "N J 3"]:
         return np.stack([self.dataset.joints(index)[0] for clip in self.clips for index in clip.indices])
-
-
-def _sequences(names: Sequence[str]) -> dict[str, list[int]]:
-    """The frames of each sequence, in the dataset's order."""
-    sequences: dict[str, list[int]] = {}
-    for index, name in enumerate(names):
-        sequences.setdefault(name.rpartition("/")[0], []).append(index)
-    return sequences
 
 
 def _predict(
