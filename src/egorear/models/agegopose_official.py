@@ -17,7 +17,7 @@ from egorear.errors import UserError
 from egorear.models.agegopose import AGEgoPose, AGEgoPoseConfig
 from egorear.models.motion_encoder import PUBLISHED_LEVELS, MotionEncoder, MotionEncoderConfig
 from egorear.models.official_names import renamed
-from egorear.models.official_state import PublishedState, own_copies
+from egorear.models.official_state import PublishedState, own_copies, unwrapped
 from egorear.models.unet_official import unet_name
 
 LEVELS = {32: 5, 64: 6, 128: 7}
@@ -222,7 +222,7 @@ def guess_agegopose(state: Mapping[str, Tensor]) -> list[str]:
 
 def is_actionformer(state: Mapping[str, Tensor]) -> bool:
     """Whether there is a name that only checkpoints of ActionFormer have."""
-    return any(_plain(name).startswith("backbone.branch.") for name in state)
+    return any(unwrapped(name).startswith("backbone.branch.") for name in state)
 
 
 def actionformer(state: Mapping[str, Tensor]) -> AGEgoPose:
@@ -253,7 +253,7 @@ def load_actionformer(encoder: MotionEncoder, state: Mapping[str, Tensor]) -> No
     first = STEM_BLOCKS if encoder.config.form == "paper" else 0
 
     def our_name(published: str) -> str | None:
-        name = _plain(published)
+        name = unwrapped(published)
         block = re.match(r"backbone\.(stem|branch)\.(\d+)\.", name)
         if block is None:
             return None if name.startswith(UNUSED_OF_ACTIONFORMER) else name
@@ -279,7 +279,7 @@ def _compared(state: Mapping[str, Tensor], kind: str) -> tuple[PublishedState, s
     idle = tuple(f"motion.blocks.{i}." for i in range(LEVELS[window], PUBLISHED_LEVELS))
 
     def our_name(published: str) -> str | None:
-        name = PREFIXES[kind] + _plain(published)
+        name = PREFIXES[kind] + unwrapped(published)
         if name.startswith(UNUSED):
             return None
         ours = f"heatmap_net.{unet_name(name)}" if kind == "heatmap" else renamed(name, RENAMING)
@@ -299,7 +299,7 @@ def _relaid(_: str, tensor: Tensor) -> Tensor:
 
 def _window(state: Mapping[str, Tensor], kind: str) -> int:
     """The frames that the projector of a "pose" or "encoder" file is made for."""
-    names = {PREFIXES[kind] + _plain(name): name for name in state}
+    names = {PREFIXES[kind] + unwrapped(name): name for name in state}
     if PROJECTOR not in names:
         projector = PROJECTOR.removeprefix(PREFIXES[kind])
         raise UserError(f"the checkpoint is not the published '{kind}' of AG-EgoPose: it has no '{projector}'")
@@ -309,11 +309,6 @@ def _window(state: Mapping[str, Tensor], kind: str) -> int:
             return window
     fitting = " or ".join(f"{(width, levels * width, 1)} ({window} frames)" for window, levels in LEVELS.items())
     raise UserError(f"'{names[PROJECTOR]}' has shape {shape} but must have {fitting}")
-
-
-def _plain(name: str) -> str:
-    """Without the wrapping of DataParallel."""
-    return re.sub(r"^(module\.)+", "", name)
 
 
 def _empty(config: AGEgoPoseConfig) -> AGEgoPose:

@@ -18,7 +18,7 @@ from egorear.models.egotap import EgoTAP, EgoTAPConfig
 from egorear.models.egotap_lifter import TAPLifter, TAPLifterConfig
 from egorear.models.heatmap_encoders import LimbEncoder
 from egorear.models.official_names import renamed
-from egorear.models.official_state import PublishedState, own_copies
+from egorear.models.official_state import PublishedState, own_copies, unwrapped
 from egorear.models.propagation import PropagationConfig
 from egorear.models.unet import MultiViewUNet
 from egorear.models.unet_official import CLASSIFIER, lost_copies, unet_name
@@ -56,7 +56,6 @@ EGOTAP_VARIANTS: dict[str, EgoTAPConfig] = _variants("egotap", "ego4view") | _va
 
 RENAMING: tuple[tuple[str, str], ...] = (
     # Regular expressions for the lifter's names, applied in this order.
-    (r"^(module\.)+", r""),
     (r"^pos_heatmap_encoder\.vit\.embeddings\.mask_token$", r"encoder.mask"),
     (r"^pos_heatmap_encoder\.vit\.embeddings\.position_embeddings$", r"encoder.position"),
     (r"^pos_heatmap_encoder\.vit\.embeddings\.patch_embeddings\.projection\.", r"encoder.project."),
@@ -189,7 +188,7 @@ def assemble(variant: str, parts: dict[str, MultiViewUNet | TAPLifter]) -> EgoTA
 
 def lifter_name(published: str) -> str:
     """What we call a tensor of a published lifter."""
-    return renamed(published, RENAMING)
+    return renamed(unwrapped(published), RENAMING)
 
 
 def _relayout(name: str, tensor: Tensor, of_unit: bool) -> Tensor:

@@ -1,5 +1,6 @@
 """A published checkpoint under our names, which remembers what its file calls each tensor: messages say that."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 
 import torch
@@ -74,6 +75,11 @@ class PublishedState:
             if ours == f"{layer}.{their_last}" and self._rename(f"{their_layer}.{last}") == missing:
                 return f"{their_layer}.{last}"
         return None
+
+
+def unwrapped(published: str) -> str:
+    """A published name without what DataParallel puts before it."""
+    return re.sub(r"^(module\.)+", "", published)
 
 
 def own_copies(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

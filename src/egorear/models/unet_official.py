@@ -1,8 +1,6 @@
 """Parameter names of EgoTAP's published heatmap networks, and what `MultiViewUNet` calls the same tensors."""
 
-import re
-
-from egorear.models.official_state import PublishedState
+from egorear.models.official_state import PublishedState, unwrapped
 
 RENAMING: dict[str, str] = {
     # By how a name starts. The ResNet stands in a checkpoint twice: in stages, and whole, in torchvision's names.
@@ -34,7 +32,7 @@ def unet_name(published: str) -> str:
     network's stays as it is. The maps need no reordering: published as all of the left view, then all of the right; of
     limbs all cosines, then all sines.
     """
-    name = re.sub(r"^(module\.)+", "", published)
+    name = unwrapped(published)
     start = next((start for start in RENAMING if name.startswith(start)), "")
     return RENAMING.get(start, "") + name.removeprefix(start)
 
